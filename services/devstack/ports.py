@@ -104,6 +104,14 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
+def any_free_port() -> int:
+    """Give a loopback port that is free now, chosen by the system."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def taken(table: Mapping[str, int]) -> list[Taken]:
     """List the ports of `table` that are in use."""
     busy = {name: port for name, port in table.items() if not is_free(port)}
