@@ -16,7 +16,12 @@ from services.devstack import editor, ports, progress, stack, summary, supervisi
 from services.devstack.binaries import MissingBinaryError
 from services.devstack.layout import DEFAULT_DATA_DIR
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # or line breaks of these docstrings would be kept
+)
 
 DataDir = Annotated[
     Path,
@@ -68,16 +73,17 @@ def up(
     _end_cleanly_on_sigterm()
     this = stack.Stack(data_dir, port_offset=port_offset)
     try:
-        command, problem = "", "--no-editor"
+        command, problem = "", "started without one"
         if not no_editor and not this.running:
             command, problem = _editor(console, this)
         this = stack.Stack(data_dir, port_offset=port_offset, editor_command=command)
         with progress.Board(console) as board:
             fresh = this.up(lambda item: board.update(item.program, item.state, item.reason))
         if not fresh:
-            console.print(
-                f"The stack in {this.layout.root} already runs.", markup=False, highlight=False
-            )
+            text = f"The stack in {this.layout.root} already runs"
+            if (offset := this.plan.ports.offset) != port_offset:
+                text += f", at port offset {offset}"
+            console.print(f"{text}.", markup=False, highlight=False, soft_wrap=True)
         summary.show(console, this.plan, set(this.states()), problem)
         if fresh and not detach:
             _follow(console, this)

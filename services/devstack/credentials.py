@@ -52,17 +52,16 @@ class Credentials:
 
     def _token_lasts(self) -> bool:
         try:
-            jwt.decode(
+            claims = jwt.decode(
                 self.admin_token.read_text().strip(),
                 _key(self.users_key).public_key(),
                 algorithms=["ES256"],
                 audience=AUDIENCE,
                 issuer=USERS,
-                leeway=-_RENEW_BEFORE,
             )
         except (FileNotFoundError, jwt.InvalidTokenError):
             return False
-        return True
+        return bool(claims["exp"] > time.time() + _RENEW_BEFORE)
 
 
 def user_token(key: ec.EllipticCurvePrivateKey, claims: dict[str, Any], *, lifetime: int) -> str:

@@ -19,6 +19,12 @@ DATABASE = "codestudio"
 SERVICE_DRAIN_SECONDS = 5
 """How long a service of the local stack may finish what it is doing: a developer waits for it."""
 
+# The server logs every command with its document at INFO and has no option against it: that
+# would put users' data into logs and takes longer than the write itself.
+_QUIET_MONGO = (
+    "import logging; from nx_27017.nx_27017 import main; logging.disable(logging.INFO); main()"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:
@@ -115,6 +121,8 @@ def _valkey(plan: Plan) -> Program:
         *("--dir", str(directory), "--appendonly", "yes", "--appendfsync", "everysec"),
         # The append-only file is the record; snapshots would only cost a fork and disk.
         *("--save", "", "--daemonize", "no"),
+        # Its title is written over its environment, where the stack's marker has to stay.
+        *("--set-proc-title", "no"),
     )
     return Program("valkey", command, check=health.redis(plan.redis_url))
 
@@ -132,7 +140,7 @@ def _nats(plan: Plan) -> Program:
 def _mongo(plan: Plan) -> Program:
     pid_file = plan.layout.run / "mongo.pid"
     command = (
-        *(sys.executable, "-m", "nx_27017.nx_27017"),
+        *(sys.executable, "-c", _QUIET_MONGO),
         *("--host", LOOPBACK, "--port", str(plan.ports["mongo"])),
         *("--data-dir", str(plan.layout.data / "mongo")),
         # It logs to its standard error as well, which the supervisor rotates.

@@ -207,4 +207,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: object) -> http.client.HTTPConnection:
-        return _UnixConnection(self._path)
+        connection = _UnixConnection(self._path)
+        # Where the base class looks for what it has to close.
+        self._connection = ("supervisor", connection)
+        return connection
