@@ -1,0 +1,51 @@
+"""Which role, and which service, holds which permissions.
+
+A permission is ``<things>.<verb>``; a pattern has ``*`` for either part, or is
+``*`` for all. Services hold only what their work needs. Whose things they are
+is not decided here: ownership is the domain's.
+"""
+
+from collections.abc import Iterable, Mapping
+
+ROLES: Mapping[str, frozenset[str]] = {
+    "admin": frozenset({"*"}),
+    "user": frozenset(
+        {
+            "instances.*",
+            "resources.get",
+            "quota.get",
+            "quota.list",
+            "quota.check",
+            "paths.*",
+            "collaboration.*",
+            "config.get",
+        }
+    ),
+    "viewer": frozenset({"*.get", "*.list", "*.watch"}),
+}
+"""Patterns of each role of users."""
+
+SERVICES: Mapping[str, frozenset[str]] = {
+    "instance-service": frozenset({"resources.*", "workloads.*", "quota.*"}),
+    "quota-service": frozenset({"instances.list"}),
+    "resource-service": frozenset({"instances.list", "instances.get"}),
+}
+"""Patterns of each service, by the name in its token."""
+
+
+def matches(pattern: str, permission: str) -> bool:
+    """Whether a pattern grants a permission."""
+    if pattern in ("*", permission):
+        return True
+    things, _, verb = permission.partition(".")
+    pattern_things, _, pattern_verb = pattern.partition(".")
+    return pattern_things in ("*", things) and pattern_verb in ("*", verb)
+
+
+def holders(table: Mapping[str, Iterable[str]], permission: str) -> frozenset[str]:
+    """Return the roles or services of a table that hold a permission."""
+    return frozenset(
+        holder
+        for holder, patterns in table.items()
+        if any(matches(pattern, permission) for pattern in patterns)
+    )

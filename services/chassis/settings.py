@@ -1,0 +1,151 @@
+"""Settings of a service, read from the environment in this one place.
+
+Names are the specification's (MICROSERVICE_NAME, MONGODB_URL, …), the field's
+name in capitals. A service subclasses `ServiceSettings` to give its own
+defaults and to add what only it needs.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ADMIN_PORT_OFFSET = 6000
+"""A service's admin port is its port plus this: 3001 and 9001."""
+
+
+def _admin_port(given: dict[str, Any]) -> int:
+    # Port 0 (any free one, in tests) means any free one for both.
+    port = int(given.get("port", 0))
+    return port + ADMIN_PORT_OFFSET if port else 0
+
+
+class ServiceSettings(BaseSettings):
+    """What every service reads. Times are in seconds, sizes as the name says."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+    )
+
+    microservice_name: str = Field(min_length=1)
+    """Name of the service, such as ``instance-service``: in logs, errors and its tokens."""
+
+    bind_host: str = "127.0.0.1"
+    """Address to listen on. Loopback by default: nothing is open to a network unasked."""
+
+    port: int = Field(ge=0, le=65535)
+    """Port of the service itself; 0 takes any free one."""
+
+    http_port: int = Field(default_factory=_admin_port, ge=0, le=65535)
+    """Port of /health, /ready and /metrics; `port` + 6000 by default."""
+
+    stack_id: str = "local"
+    """Unique id of the stack we belong to; keeps two stacks on a machine apart."""
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Redis or Valkey."""
+
+    redis_cluster_endpoint: str = ""
+    """A node of a Redis Cluster, such as ``redis://redis-cluster:6379``; overrides `redis_url`."""
+
+    redis_pool_max: int = Field(default=50, ge=1)
+    """Connections to Redis at most (specification, connection pools)."""
+
+    redis_pool_min: int = Field(default=10, ge=0)
+    """Connections to Redis opened ahead of use (specification, connection pools)."""
+
+    redis_pool_timeout: float = Field(default=30.0, gt=0)
+    """Wait for a free connection to Redis at most (specification: acquireTimeoutMillis)."""
+
+    mongodb_url: str = "mongodb://127.0.0.1:27017/codestudio"
+    """MongoDB, with the name of the database."""
+
+    mongodb_pool_max: int = Field(default=50, ge=1)
+    """Connections to MongoDB at most (specification: maxPoolSize)."""
+
+    mongodb_pool_min: int = Field(default=10, ge=0)
+    """Connections to MongoDB kept open (specification: minPoolSize)."""
+
+    mongodb_max_idle: float = Field(default=30.0, gt=0)
+    """Close surplus connections to MongoDB after (specification: maxIdleTimeMS)."""
+
+    mongodb_pool_timeout: float = Field(default=30.0, gt=0)
+    """Wait for a free connection to MongoDB at most (specification: waitQueueTimeoutMS)."""
+
+    dependency_timeout: float = Field(default=5.0, gt=0)
+    """Longest wait for an answer of Redis, MongoDB or NATS before it counts as down."""
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    """NATS; several servers separated by commas."""
+
+    mesh_address: str = "127.0.0.1:3100"
+    """Envoy's mesh listener, host:port: the way to every other service."""
+
+    gateway_url: str = "http://localhost:3000"
+    """Where users reach the product."""
+
+    jwks_file: Path = Path(".codestudio/secrets/jwks.json")
+    """Public keys of users' and services' tokens; read again when it changes."""
+
+    service_key_file: Path = Path(".codestudio/secrets/services.pem")
+    """Private key that this service signs its own tokens with."""
+
+    user_key_file: Path = Path(".codestudio/secrets/users.pem")
+    """Private key of users' tokens; only edge may have it."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least important level that is logged."""
+
+    otel_exporter_otlp_endpoint: str = ""
+    """Collector of traces by OTLP over gRPC; without one no spans are made, only passed on."""
+
+    drain_seconds: float = Field(default=20.0, ge=0)
+    """On SIGTERM, time for running calls to finish before they are cancelled."""
+
+    drain_settle_seconds: float = Field(default=1.0, ge=0)
+    """On SIGTERM, time between NOT_SERVING and refusing calls, for health checks to notice."""
+
+    grpc_max_receive_bytes: int = Field(default=4 * 1024**2, ge=1024)
+    """Largest message accepted."""
+
+    grpc_max_send_bytes: int = Field(default=16 * 1024**2, ge=1024)
+    """Largest message sent."""
+
+    kubernetes_namespace: str = "codestudio"
+    """The Kubernetes namespace everything lives in."""
+
+    container_root: Path = Path(".codestudio")
+    """Root under which ``instances/<id>/{user-data,extensions,workspace,logs,temp}`` lie."""
+
+    editor_command: str = ""
+    """Path of code-server or openvscode-server; empty looks it up on PATH."""
+
+    max_concurrent_instances: int = Field(default=100, ge=1)
+    """Instances at most, in the whole stack."""
+
+    port_base: int = Field(default=8000, ge=1024, le=65535)
+    """First port of the first instance's range."""
+
+    port_range_size: int = Field(default=100, ge=1)
+    """Ports in each instance's range."""
+
+    default_quota_instances: int = Field(default=20, ge=0)
+    """Instances a namespace may have where nothing else was set."""
+
+    default_quota_cpu: str = "40"
+    """CPU a namespace may have where nothing else was set; Kubernetes quantity."""
+
+    default_quota_memory: str = "80Gi"
+    """Memory a namespace may have where nothing else was set; Kubernetes quantity."""
+
+    default_quota_storage: str = "400Gi"
+    """Disk a namespace may have where nothing else was set; Kubernetes quantity."""
+
+    def __init__(self, **values: Any) -> None:
+        # Declared so that type checkers know every field may come from the environment.
+        super().__init__(**values)
