@@ -1,0 +1,122 @@
+"""Client for CodeStudio Collaborative: fleets of VS Code in the browser.
+
+    import codestudio
+
+    with codestudio.Client() as client:
+        instance = client.instances.create("blue-fox", wait=True)
+        print(instance.open_url())
+
+`Client` is for ordinary code, `AsyncClient` for asyncio; both have the same methods. Three
+tiers, each usable alone: the generated messages and stubs (`codestudio.<service>.v1`), the
+services' calls with their own messages (`AsyncClient.instance_service` and so on: deadlines,
+repetition, errors), and the client's handles.
+"""
+
+from codestudio._client import AsyncClient
+from codestudio._errors import (
+    Aborted,
+    AlreadyExists,
+    Cancelled,
+    CodeStudioError,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InstanceFailed,
+    Internal,
+    InvalidArgument,
+    NotConfigured,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    QuotaExceeded,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+    Violation,
+    WatchExpired,
+)
+from codestudio._instance import AsyncInstance
+from codestudio._instance_types import (
+    BatchResult,
+    Condition,
+    DesiredState,
+    EventType,
+    Failure,
+    FailureClass,
+    InstanceConfig,
+    InstanceEvent,
+    InstanceState,
+    Ports,
+    Resources,
+    Step,
+    StopReason,
+)
+from codestudio._instance_view import InstanceStatus
+from codestudio._links import SignInLink
+from codestudio._pager import AsyncPager, Page
+from codestudio._quotas import Amounts, Quota, QuotaCheck, QuotaShortage
+from codestudio._retry import RetryPolicy
+from codestudio._sync import Client
+from codestudio._sync_instances import Instance
+from codestudio._sync_iterators import Pager, Watch
+from codestudio._usage import InstanceUsage, ResourceUsage, UsageSample
+from codestudio._version import __version__
+from codestudio._watch import AsyncWatch
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "Amounts",
+    "AsyncClient",
+    "AsyncInstance",
+    "AsyncPager",
+    "AsyncWatch",
+    "BatchResult",
+    "Cancelled",
+    "Client",
+    "CodeStudioError",
+    "Condition",
+    "DataLoss",
+    "DeadlineExceeded",
+    "DesiredState",
+    "EventType",
+    "FailedPrecondition",
+    "Failure",
+    "FailureClass",
+    "Instance",
+    "InstanceConfig",
+    "InstanceEvent",
+    "InstanceFailed",
+    "InstanceState",
+    "InstanceStatus",
+    "InstanceUsage",
+    "Internal",
+    "InvalidArgument",
+    "NotConfigured",
+    "NotFound",
+    "OutOfRange",
+    "Page",
+    "Pager",
+    "PermissionDenied",
+    "Ports",
+    "Quota",
+    "QuotaCheck",
+    "QuotaExceeded",
+    "QuotaShortage",
+    "ResourceExhausted",
+    "ResourceUsage",
+    "Resources",
+    "RetryPolicy",
+    "SignInLink",
+    "Step",
+    "StopReason",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "UsageSample",
+    "Violation",
+    "Watch",
+    "WatchExpired",
+    "__version__",
+]

@@ -1,0 +1,77 @@
+"""The client for asyncio."""
+
+from typing import Self
+
+from codestudio import _discovery, _links, _transport
+from codestudio._instances import AsyncInstances
+from codestudio._quotas import AsyncQuotas
+from codestudio._retry import RetryPolicy
+from codestudio._services import InstanceService, QuotaService, ResourceService
+from codestudio._usage import AsyncResources
+
+
+class AsyncClient:
+    """A client of one CodeStudio gateway, for asyncio.
+
+    Without arguments it finds gateway and token by itself: CODESTUDIO_GATEWAY and
+    CODESTUDIO_TOKEN, else the local stack beside the working directory, else
+    ~/.config/codestudio/config. `timeout` is how many seconds a call may take unless it says
+    otherwise. It connects when first used and belongs to the event loop it is used in.
+
+        async with codestudio.AsyncClient() as client:
+            instance = await client.instances.create("blue-fox", wait=True)
+            print(await instance.open_url())
+
+    Raises NotConfigured when no gateway is found.
+    """
+
+    def __init__(
+        self,
+        gateway: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = _transport.DEFAULT_TIMEOUT,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        connection = _discovery.connect(gateway, token)
+        self._transport = _transport.Transport(
+            connection, timeout=timeout, retry=retry or RetryPolicy()
+        )
+        self.instance_service = InstanceService(self._transport)
+        """The middle tier: the instance service's calls with their own messages."""
+        self.quota_service = QuotaService(self._transport)
+        """The middle tier: the quota service's calls with their own messages."""
+        self.resource_service = ResourceService(self._transport)
+        """The middle tier: the resource service's calls with their own messages."""
+        self.instances = AsyncInstances(self._transport, self.instance_service)
+        """Instances: create, find, follow."""
+        self.quotas = AsyncQuotas(self.quota_service)
+        """Quotas of namespaces."""
+        self.resources = AsyncResources(self.resource_service)
+        """What instances use."""
+
+    @property
+    def gateway(self) -> str:
+        """Address of the gateway."""
+        return self._transport.connection.gateway
+
+    async def sign_in_link(
+        self, path: str = "/", *, timeout: float | None = None
+    ) -> _links.SignInLink:
+        """Have a link made that signs a browser in, once, and leads to `path` at the gateway."""
+        return await _links.create(
+            self._transport.connection, path, timeout=timeout or self._transport.timeout
+        )
+
+    async def close(self) -> None:
+        """Close the connection. Closing again does nothing."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.gateway}>"

@@ -1,0 +1,119 @@
+"""One instance, as something to hold and act on."""
+
+from codestudio import _links, _messages, _waiting
+from codestudio._instance_view import InstanceStatus, InstanceView
+from codestudio._instances_context import Context
+from codestudio._waiting import Goal
+from codestudio.instance.v1 import instance_pb2, instance_service_pb2
+
+
+class AsyncInstance(InstanceView):
+    """A handle on one instance.
+
+    Its properties tell what was known when it was last asked for: by `refresh`, by `start` and
+    `stop`, or by waiting. All methods raise CodeStudioError; `timeout` is in seconds.
+    """
+
+    def __init__(self, context: Context, proto: instance_pb2.Instance) -> None:
+        super().__init__(proto, context.transport.connection.gateway)
+        self._context = context
+
+    async def refresh(self, *, timeout: float | None = None) -> None:
+        """Ask for it anew. Raises NotFound when it is gone."""
+        request = instance_service_pb2.GetInstanceRequest(id=self.id)
+        self._proto = await self._context.service.get_instance(request, timeout=timeout)
+
+    async def start(self, *, etag: str = "", timeout: float | None = None) -> None:
+        """Ask for it to run; returns before it does. One that runs stays as it is.
+
+        With an `etag`, raises Aborted when it has changed since.
+        """
+        request = instance_service_pb2.StartInstanceRequest(id=self.id, etag=etag)
+        self._proto = await self._context.service.start_instance(request, timeout=timeout)
+
+    async def stop(self, *, etag: str = "", timeout: float | None = None) -> None:
+        """Ask for it to stop and keep its disk; returns before it has.
+
+        With an `etag`, raises Aborted when it has changed since.
+        """
+        request = instance_service_pb2.StopInstanceRequest(id=self.id, etag=etag)
+        self._proto = await self._context.service.stop_instance(request, timeout=timeout)
+
+    async def delete(
+        self, *, etag: str = "", allow_missing: bool = True, timeout: float | None = None
+    ) -> None:
+        """Ask for it and its disk to be deleted; returns before they are.
+
+        With an `etag`, raises Aborted when it has changed since.
+        """
+        request = instance_service_pb2.DeleteInstanceRequest(
+            id=self.id, etag=etag, allow_missing=allow_missing
+        )
+        await self._context.service.delete_instance(request, timeout=timeout)
+
+    async def status(self, *, timeout: float | None = None) -> InstanceStatus:
+        """Ask where it is in its life: cheaper than `refresh`, and changes nothing here."""
+        request = instance_service_pb2.GetInstanceStatusRequest(id=self.id)
+        return InstanceStatus(
+            await self._context.service.get_instance_status(request, timeout=timeout)
+        )
+
+    async def logs(self, *, tail_lines: int = 0, timeout: float | None = None) -> list[str]:
+        """Give the last lines its editor wrote: 1 to 10000, by default 200."""
+        request = instance_service_pb2.GetInstanceLogsRequest(id=self.id, tail_lines=tail_lines)
+        response = await self._context.service.get_instance_logs(request, timeout=timeout)
+        return list(response.lines)
+
+    async def wait_until_running(
+        self,
+        *,
+        timeout: _messages.Seconds = _waiting.DEFAULT_TIMEOUT,
+        observe: _waiting.Observer | None = None,
+    ) -> None:
+        """Wait until its editor answers.
+
+        `observe` is called with its status at every change. Raises InstanceFailed with the
+        failure's class, step, code and message; FailedPrecondition when somebody stopped it
+        meanwhile; NotFound when it is gone; DeadlineExceeded.
+        """
+        await self._wait(Goal.RUNNING, timeout, observe)
+
+    async def wait_until_stopped(
+        self,
+        *,
+        timeout: _messages.Seconds = _waiting.DEFAULT_TIMEOUT,
+        observe: _waiting.Observer | None = None,
+    ) -> None:
+        """Wait until it is stopped. Raises as `wait_until_running` does."""
+        await self._wait(Goal.STOPPED, timeout, observe)
+
+    async def wait_until_deleted(
+        self,
+        *,
+        timeout: _messages.Seconds = _waiting.DEFAULT_TIMEOUT,
+        observe: _waiting.Observer | None = None,
+    ) -> None:
+        """Wait until it is gone. Raises DeadlineExceeded."""
+        await self._wait(Goal.DELETED, timeout, observe)
+
+    async def open_url(self, *, timeout: float | None = None) -> str:
+        """Have a link made that signs a browser in, once, and leads to the editor."""
+        transport = self._context.transport
+        link = await _links.create(
+            transport.connection, self.proto.url, timeout=timeout or transport.timeout
+        )
+        return link.url
+
+    async def _wait(
+        self, goal: Goal, timeout: _messages.Seconds, observe: _waiting.Observer | None
+    ) -> None:
+        await _waiting.wait(
+            self._context.service,
+            self._context.watch,
+            _waiting.Target(self.id, self.namespace, self.version),
+            goal,
+            timeout=_messages.seconds(timeout),
+            observe=observe,
+        )
+        if goal is not Goal.DELETED:
+            await self.refresh()

@@ -1,0 +1,197 @@
+"""Quotas: what each namespace may use at once, and what it does."""
+
+import datetime
+from typing import NamedTuple
+
+from google.protobuf import field_mask_pb2
+
+from codestudio import _messages
+from codestudio._pager import AsyncPager
+from codestudio._services import QuotaService
+from codestudio.quota.v1 import quota_service_pb2
+
+
+class Amounts(NamedTuple):
+    """Amounts of everything that is limited."""
+
+    instances: int
+    """Instances."""
+    cpu: str
+    """CPU, as a Kubernetes quantity such as "1500m"."""
+    memory: str
+    """Memory, such as "8Gi"."""
+    storage: str
+    """Disk, such as "50Gi"."""
+
+
+class QuotaShortage(NamedTuple):
+    """A limit that is in the way."""
+
+    resource: str
+    """"instances", "cpu", "memory" or "storage"."""
+    limit: str
+    """The limit."""
+    used: str
+    """What the namespace holds."""
+    requested: str
+    """What was asked for."""
+    exceeded_by: str
+    """By how much the limit would be passed."""
+
+
+class Quota(_messages.View[quota_service_pb2.Quota]):
+    """Limits and usage of a namespace."""
+
+    @property
+    def namespace(self) -> str:
+        """Its name."""
+        return self.proto.namespace
+
+    @property
+    def limits(self) -> Amounts:
+        """What it may hold at once."""
+        return _amounts(self.proto.limits)
+
+    @property
+    def usage(self) -> Amounts:
+        """What it holds."""
+        return _amounts(self.proto.usage)
+
+    @property
+    def reservations(self) -> int:
+        """Instances that hold something."""
+        return self.proto.reservations
+
+    @property
+    def is_default(self) -> bool:
+        """Whether these are the default limits."""
+        return self.proto.is_default
+
+    @property
+    def update_time(self) -> datetime.datetime | None:
+        """When the limits were last changed; None where they are the default."""
+        return _messages.time(self.proto, "update_time")
+
+    @property
+    def etag(self) -> str:
+        """Changes when the limits change."""
+        return self.proto.etag
+
+
+class QuotaCheck(_messages.View[quota_service_pb2.CheckQuotaResponse]):
+    """Whether a reservation would succeed. True or false itself."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it would."""
+        return self.proto.allowed
+
+    @property
+    def shortages(self) -> tuple[QuotaShortage, ...]:
+        """The limits in the way."""
+        return tuple(
+            QuotaShortage(each.resource, each.limit, each.used, each.requested, each.exceeded_by)
+            for each in self.proto.shortages
+        )
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+class AsyncQuotas:
+    """The quotas of all namespaces; `client.quotas`.
+
+    All methods raise CodeStudioError; `timeout` is in seconds.
+    """
+
+    def __init__(self, service: QuotaService) -> None:
+        self._service = service
+
+    async def get(self, namespace: str = "default", *, timeout: float | None = None) -> Quota:
+        """Give the limits and usage of a namespace; one never written has the default limits."""
+        request = quota_service_pb2.GetQuotaRequest(namespace=namespace)
+        return Quota(await self._service.get_quota(request, timeout=timeout))
+
+    async def update(
+        self,
+        namespace: str,
+        *,
+        instances: int | None = None,
+        cpu: str | float | None = None,
+        memory: str | int | None = None,
+        storage: str | int | None = None,
+        etag: str = "",
+        timeout: float | None = None,
+    ) -> Quota:
+        """Change the limits that are given and keep the others.
+
+        A limit below what is in use stops new reservations, not what runs. With an `etag`,
+        raises Aborted when the limits have changed since.
+        """
+        given = {"instances": instances, "cpu": cpu, "memory": memory, "storage": storage}
+        paths = [f"limits.{name}" for name, value in given.items() if value is not None]
+        if not paths:
+            raise ValueError("name at least one limit to change")
+        request = quota_service_pb2.UpdateQuotaRequest(
+            quota=quota_service_pb2.Quota(
+                namespace=namespace, limits=_request(instances, cpu, memory, storage), etag=etag
+            ),
+            update_mask=field_mask_pb2.FieldMask(paths=paths),
+        )
+        return Quota(await self._service.update_quota(request, timeout=timeout))
+
+    def list(
+        self, *, page_size: int = 0, page_token: str = "", timeout: float | None = None
+    ) -> AsyncPager[Quota]:
+        """List the namespaces that have limits of their own or use something, by name.
+
+        `page_size` is 1 to 1000, by default 100; `timeout` counts for each page.
+        """
+
+        async def fetch(token: str) -> quota_service_pb2.ListQuotasResponse:
+            request = quota_service_pb2.ListQuotasRequest(
+                page_size=page_size, page_token=token or page_token
+            )
+            return await self._service.list_quotas(request, timeout=timeout)
+
+        return AsyncPager(fetch, "quotas", Quota)
+
+    async def check(
+        self,
+        namespace: str = "default",
+        *,
+        instances: int = 1,
+        cpu: str | float | None = None,
+        memory: str | int | None = None,
+        storage: str | int | None = None,
+        instance_id: str = "",
+        timeout: float | None = None,
+    ) -> QuotaCheck:
+        """Tell whether so much more would be allowed; reserves nothing.
+
+        With an `instance_id`, what that instance holds already is not counted twice.
+        """
+        request = quota_service_pb2.CheckQuotaRequest(
+            namespace=namespace,
+            amounts=_request(instances, cpu, memory, storage),
+            instance_id=instance_id,
+        )
+        return QuotaCheck(await self._service.check_quota(request, timeout=timeout))
+
+
+def _amounts(message: quota_service_pb2.Amounts) -> Amounts:
+    return Amounts(message.instances, message.cpu, message.memory, message.storage)
+
+
+def _request(
+    instances: int | None,
+    cpu: str | float | None,
+    memory: str | int | None,
+    storage: str | int | None,
+) -> quota_service_pb2.Amounts:
+    return quota_service_pb2.Amounts(
+        instances=instances or 0,
+        cpu="" if cpu is None else _messages.cpu(cpu),
+        memory="" if memory is None else _messages.size(memory),
+        storage="" if storage is None else _messages.size(storage),
+    )
