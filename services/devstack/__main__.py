@@ -128,6 +128,7 @@ def _editor(console: Console, this: stack.Stack) -> tuple[str, str]:
     try:
         if found := editor.find(os.environ):
             return str(found), ""
+        editor.require_tools(os.environ)
         console.print("Installing the editor, once; this takes about two minutes.")
         with progress.Board(console) as board:
             return str(editor.install(os.environ, this.layout.logs, board.update)), ""
@@ -146,11 +147,10 @@ def _follow(console: Console, this: stack.Stack) -> None:
         while True:
             time.sleep(_FOLLOW_SECONDS)
             states = this.states()
-            for name, (state, pid) in states.items():
-                if (state, pid) != known.get(name):
-                    stamp = time.strftime("%H:%M:%S")
-                    number = f" (process {pid})" if pid else ""
-                    console.print(f"{stamp} {name} {state.lower()}{number}", highlight=False)
+            for name, (_, pid) in states.items():
+                if pid != known[name][1]:
+                    what = f"started again (process {pid})" if pid else "ended"
+                    console.print(f"{time.strftime('%H:%M:%S')} {name} {what}", highlight=False)
             known = states
     except supervision.NotRunningError:
         console.print("The stack was stopped.")

@@ -51,6 +51,14 @@ def find(environment: Mapping[str, str]) -> Path | None:
     return launcher if os.access(launcher, os.X_OK) else None
 
 
+def require_tools(environment: Mapping[str, str]) -> None:
+    """Check that what an installation needs is there. Raises EditorError naming what is not."""
+    try:
+        editor_build.require_tools(environment)
+    except editor_build.BuildError as error:
+        raise EditorError(str(error)) from error
+
+
 def install(environment: Mapping[str, str], logs: Path, report: Report) -> Path:
     """Build the pinned code-server and move it into the cache folder, whole or not at all.
 

@@ -63,6 +63,11 @@ class Layout:
         return self.run / "programs"
 
     @property
+    def gateway(self) -> Path:
+        """Envoy's configuration of this stack; Envoy is started in it."""
+        return self.run / "envoy"
+
+    @property
     def supervisor_config(self) -> Path:
         """What supervisor is started with."""
         return self.run / "supervisord.conf"
@@ -101,6 +106,7 @@ class Layout:
             self.workloads,
             self.logs,
             self.programs,
+            self.gateway,
         ):
             directory.mkdir(parents=True, exist_ok=True)
         self.secrets.mkdir(exist_ok=True)

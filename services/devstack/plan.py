@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.devstack import binaries, health
 from services.devstack.credentials import Credentials
-from services.devstack.layout import Layout
+from services.devstack.layout import REPOSITORY, Layout
 from services.devstack.ports import INSTANCE_RANGE, LOOPBACK, Ports
 
 SERVICES = ("instance", "path", "resource", "collaboration", "config", "quota", "edge")
@@ -35,6 +35,8 @@ class Program:
     check: health.Check
     """Raises while the program cannot do its work yet."""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    directory: Path = REPOSITORY
+    """Where it runs."""
     stale_files: tuple[Path, ...] = ()
     """Removed before every start, the supervisor's restarts included."""
     stop_seconds: int = 10

@@ -15,7 +15,7 @@ import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from services.devstack.layout import REPOSITORY, Layout
+from services.devstack.layout import Layout
 from services.devstack.plan import Program
 
 # A program that lives this long (seconds) has started; one that dies sooner waits one second
@@ -143,7 +143,7 @@ def render_script(program: Program) -> str:
     """Write a program's start script: its files cleared, its environment, then itself."""
     lines = [
         "#!/bin/sh",
-        f"cd {shlex.quote(str(REPOSITORY))} || exit 1",
+        f"cd {shlex.quote(str(program.directory))} || exit 1",
         # Connections are files; the usual soft limit of 1024 is soon used up by fifty editors.
         f"ulimit -Sn {_OPEN_FILES} 2>/dev/null || ulimit -Sn $(ulimit -Hn)",
     ]
