@@ -3,9 +3,7 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ import pymongo
 import pytest
 import redis
 
-from services.devstack import ports, processes
+from services.devstack import ports, processes, waiting
 from services.devstack.stack import Stack
 
 HEAL_SECONDS = 15.0
@@ -151,6 +149,17 @@ def test_a_killed_supervisor_is_replaced_and_editors_live_on(
     assert editor.is_running()
 
 
+def test_down_after_the_supervisor_was_killed(stack: Stack) -> None:
+    """What a dead supervisor left running is found by its marker and ended."""
+    stack_id = stack.plan.stack_id
+    supervisor = psutil.Process(int(stack.layout.supervisor_pid.read_text()))
+    supervisor.kill()
+    supervisor.wait(10)
+    assert len(processes.of_stack(stack_id)) == 3
+    assert stack.down()
+    assert processes.of_stack(stack_id) == []
+
+
 def test_one_program_can_be_stopped_and_started(stack: Stack) -> None:
     """A stopped program stays stopped until it is started again."""
     stack.stop("valkey")
@@ -161,22 +170,15 @@ def test_one_program_can_be_stopped_and_started(stack: Stack) -> None:
     assert stack.pid("valkey") != 0
 
 
-def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
-    """The command names port, program, holder and way out, fails, and leaves nothing running."""
-    offset = ports.free_offset()
-    with socket.create_server((ports.LOOPBACK, ports.Ports(offset)["mongo"])):
-        result = subprocess.run(
-            (
-                *(sys.executable, "-m", "services.devstack", "up", "--detach", "--no-editor"),
-                *("--port-offset", str(offset), "--data-dir", str(tmp_path / "s")),
-            ),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
-    assert f"port {ports.Ports(offset)['mongo']} (wanted by mongo)" in line
-    assert f"process {os.getpid()}" in line
-    assert "--port-offset" in line
-    assert not Stack(tmp_path / "s").running
+def test_a_program_that_keeps_ending_fails_the_start(build: Callable[[], Stack]) -> None:
+    """The error names the program, its last words and its log, and nothing is left running."""
+    broken = build()
+    broken.layout.create()
+    (broken.layout.data / "valkey" / "appendonlydir").write_text("in the way")
+    with pytest.raises(waiting.NotHealthyError) as caught:
+        broken.up()
+    assert "valkey keeps ending" in str(caught.value)
+    assert "appendonlydir" in str(caught.value)
+    assert str(broken.layout.logs / "valkey.log") in str(caught.value)
+    assert not broken.running
+    assert ports.taken(broken.plan.ports.table(())) == []
