@@ -1,5 +1,6 @@
 """Proves that an editor works: it tells its version, and a server started with it answers."""
 
+import os
 import subprocess
 import tempfile
 import time
@@ -21,24 +22,28 @@ def prove(command: Path, logs: Path) -> None:
 
     Raises ProofError.
     """
-    result = subprocess.run(
-        (command, "--version"),
-        capture_output=True,
-        text=True,
-        timeout=_VERSION_SECONDS,
-        check=False,
-    )
-    if result.returncode != 0:
-        raise ProofError(f"--version failed: {result.stderr.strip()[-300:]}")
     log = logs / "editor-proof.log"
     with tempfile.TemporaryDirectory() as home, log.open("wb") as output:
+        # Even --version writes a configuration where it finds none: keep it out of the user's.
+        environment = {**os.environ, "XDG_CONFIG_HOME": home}
+        result = subprocess.run(
+            (command, "--version"),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_SECONDS,
+            check=False,
+        )
+        if result.returncode != 0:
+            raise ProofError(f"--version failed: {result.stderr.strip()[-300:]}")
         port = any_free_port()
         arguments = (
             *("--auth", "none", "--bind-addr", f"{LOOPBACK}:{port}"),
-            *("--config", f"{home}/config.yaml"),
             *("--user-data-dir", f"{home}/user-data", "--extensions-dir", f"{home}/extensions"),
         )
-        process = subprocess.Popen((command, *arguments), stdout=output, stderr=output)
+        process = subprocess.Popen(
+            (command, *arguments), env=environment, stdout=output, stderr=output
+        )
         try:
             _await_answer(process, port, log)
         finally:
