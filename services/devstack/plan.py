@@ -192,4 +192,9 @@ def _service(plan: Plan, name: str) -> Program:
 
 
 def _envoy(plan: Plan, command: list[str]) -> Program:
-    return Program("envoy", tuple(command), check=health.http(plan.ports["envoy-admin"], "/ready"))
+    return Program(
+        "envoy",
+        tuple(command),
+        check=health.http(plan.ports["envoy-admin"], "/ready"),
+        directory=plan.layout.gateway,
+    )
