@@ -1,0 +1,55 @@
+"""Runtimes: the only code that knows whether editors are processes or pods."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from services.resource.changes import Changes
+from services.resource.workload import Measurement, Spec, Workload
+
+
+class Runtime(Protocol):
+    """Runs editors.
+
+    Every call is idempotent by instance id and serialised with the others of the same
+    instance; a caller that gives up does not interrupt what it began.
+
+    All but the properties raise errors.Unavailable (RUNTIME_NOT_READY) until the runtime has
+    taken over what runs already.
+    """
+
+    @property
+    def changes(self) -> Changes:
+        """Announces the ids of instances whose workload changed."""
+
+    async def apply(self, spec: Spec) -> Workload:
+        """Make the workload be there and be started, with its directories.
+
+        One that runs is left alone unless its web port is another: a new environment or new
+        resources never cost a developer their running terminals; they count from the next
+        start.
+
+        Raises errors.FailedPrecondition when it cannot be started, with the code the workload,
+        then EXITED, also shows: EDITOR_NOT_INSTALLED, PORT_IN_USE, PATHS_UNAVAILABLE,
+        EDITOR_NOT_STARTED.
+        """
+
+    async def stop(self, instance_id: str) -> Workload:
+        """Stop the workload and return when nothing of it runs; its directories stay."""
+
+    async def delete(self, instance_id: str) -> None:
+        """Stop the workload and remove its directories."""
+
+    def get(self, instance_id: str) -> Workload | None:
+        """Give the workload; None where there is none."""
+
+    def list(self) -> Sequence[Workload]:
+        """List all workloads in order of instance id."""
+
+    async def logs(self, instance_id: str, lines: int) -> Sequence[str]:
+        """Give the last lines the editor wrote, oldest first."""
+
+    async def measure(self) -> Mapping[str, Measurement]:
+        """Measure all workloads that run and the disk of those that do not."""
+
+    def port_is_free(self, port: int) -> bool:
+        """Tell whether an editor could listen on `port` now."""

@@ -1,0 +1,265 @@
+"""Runs editors as processes: one thing at a time to each, and all taken over after a restart."""
+
+import asyncio
+import dataclasses
+import weakref
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from services.chassis import clock, errors
+from services.resource.changes import Changes
+from services.resource.runtimes.local import adoption, ending, logfile, procfs, start
+from services.resource.runtimes.local.background import Background
+from services.resource.runtimes.local.directories import InstanceRoot
+from services.resource.runtimes.local.editors import Editors
+from services.resource.runtimes.local.measure import Meter
+from services.resource.runtimes.local.records import Record
+from services.resource.runtimes.local.state import State
+from services.resource.workload import Failure, Measurement, Phase, Spec, Workload
+
+_log = structlog.get_logger(__name__)
+
+_RESYNC_EVERY = 10.0
+_LOCK_RETRY = 0.2
+_LEFTOVERS_GRACE = 1.0
+"""Seconds that what a dead editor left behind may take to end: its next start waits for it."""
+
+Result = TypeVar("Result")
+
+
+class LocalRuntime:
+    """The runtime of one machine; see `runtimes.Runtime` for its promises.
+
+    What is done to an instance runs under its lock in a task of its own, so that a caller who
+    hangs up leaves nothing half done. Whatever line we die at: a record is written before its
+    process is started, and the process carries a marker by which it is found again, so none
+    is doubled and none is lost.
+    """
+
+    def __init__(
+        self, *, container_root: Path, stack_id: str, editor_command: str, stop_grace: float
+    ) -> None:
+        self._stack_id = stack_id
+        self._stop_grace = stop_grace
+        self._state = State(container_root)
+        self._root = InstanceRoot(container_root)
+        self._background = Background()
+        self._meter = Meter(stack_id=stack_id, root=self._root)
+        self._measuring = asyncio.Lock()
+        self._editors = Editors(
+            state=self._state,
+            root=self._root,
+            background=self._background,
+            container_root=container_root.absolute(),
+            stack_id=stack_id,
+            editor_command=editor_command,
+            on_exit=self._clean_soon,
+        )
+        # Instances of which something may run although their editor does not.
+        self._unclean: set[str] = set()
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._freeing = asyncio.Lock()
+        self._is_ready = False
+
+    @property
+    def changes(self) -> Changes:
+        """See Runtime."""
+        return self._state.changes
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what ran already has been taken over."""
+        return self._is_ready
+
+    async def run(self) -> None:
+        """Take over what runs, then look after it until cancelled; leaves all editors running."""
+        waited = False
+        while not await asyncio.to_thread(self._state.files.try_lock):
+            if not waited:
+                _log.warning("another resource service acts on these workloads; waiting for it")
+                waited = True
+            await asyncio.sleep(_LOCK_RETRY)
+        try:
+            await self._take_over()
+            self._is_ready = True
+            self._background.start(self._free_disk())
+            while True:
+                await self._end_leftovers()
+                await asyncio.sleep(_RESYNC_EVERY)
+        finally:
+            self._is_ready = False
+            await self._background.stop()
+            self._editors.release()
+            self._state.files.unlock()
+
+    async def apply(self, spec: Spec) -> Workload:
+        """See Runtime."""
+        return await self._exclusively(spec.instance_id, lambda: self._apply(spec))
+
+    async def stop(self, instance_id: str) -> Workload:
+        """See Runtime."""
+        return await self._exclusively(instance_id, lambda: self._stop(instance_id))
+
+    async def delete(self, instance_id: str) -> None:
+        """See Runtime. The disk is freed afterwards, in the background."""
+        await self._exclusively(instance_id, lambda: self._delete(instance_id))
+
+    def get(self, instance_id: str) -> Workload | None:
+        """See Runtime."""
+        self._check_ready()
+        record = self._state.get(instance_id)
+        return None if record is None else record.workload
+
+    def list(self) -> Sequence[Workload]:
+        """See Runtime."""
+        self._check_ready()
+        return [record.workload for record in self._state.all()]
+
+    async def logs(self, instance_id: str, lines: int) -> Sequence[str]:
+        """See Runtime."""
+        return await asyncio.to_thread(logfile.tail, self._root.of(instance_id), lines)
+
+    async def measure(self) -> Mapping[str, Measurement]:
+        """See Runtime."""
+        self._check_ready()
+        async with self._measuring:
+            running = self._editors.running()
+            known = (record.workload.instance_id for record in self._state.all())
+            idle = [instance_id for instance_id in known if instance_id not in running]
+            return await asyncio.to_thread(self._meter.measure, running, idle)
+
+    def port_is_free(self, port: int) -> bool:
+        """See Runtime."""
+        return start.port_is_free(port)
+
+    async def _apply(self, spec: Spec) -> Workload:
+        name = spec.instance_id
+        record = self._state.get(name)
+        if record is not None and self._editors.is_running(name):
+            asked = record.workload.spec
+            if asked is not None and asked.web_port == spec.web_port:
+                if asked != spec:
+                    changed = dataclasses.replace(record.workload, spec=spec)
+                    record = self._state.put(dataclasses.replace(record, workload=changed))
+                    await self._state.try_save(name)
+                return record.workload
+            await self._end(name, self._stop_grace)
+        elif name in self._unclean:
+            await self._end(name, _LEFTOVERS_GRACE)
+        try:
+            return await self._editors.start(spec)
+        except start.CannotStart as error:
+            failure = Failure(error.code, error.message, clock.now())
+            paths = await asyncio.to_thread(self._root.of(name).exist)
+            failed = Workload(name, Phase.EXITED, spec, failure=failure, paths_ready=paths)
+            self._state.put(Record(failed))
+            await self._state.try_save(name)
+            raise errors.FailedPrecondition(error.code, error.message, instance_id=name) from error
+
+    async def _stop(self, instance_id: str) -> Workload:
+        await self._end(instance_id, self._stop_grace)
+        record = self._state.get(instance_id)
+        if record is None:
+            paths = await asyncio.to_thread(self._root.of(instance_id).exist)
+            return Workload(instance_id, Phase.STOPPED, paths_ready=paths)
+        stopped = dataclasses.replace(
+            record.workload, phase=Phase.STOPPED, runtime_id="", exit_code=0, failure=None
+        )
+        if stopped != record.workload:
+            self._state.put(Record(stopped))
+            await self._state.try_save(instance_id)
+        return stopped
+
+    async def _delete(self, instance_id: str) -> None:
+        await self._end(instance_id, self._stop_grace)
+        if await asyncio.to_thread(self._root.discard, instance_id):
+            self._background.start(self._free_disk())
+        self._state.remove(instance_id)
+        await self._state.save(instance_id)
+
+    async def _end(self, instance_id: str, grace: float) -> None:
+        await self._editors.end(instance_id, grace)
+        self._unclean.discard(instance_id)
+
+    async def _free_disk(self) -> None:
+        async with self._freeing:
+            await asyncio.to_thread(self._root.empty_trash)
+
+    async def _take_over(self) -> None:
+        """Make what we remember and what runs one again."""
+        records = await self._state.load()
+        table = await asyncio.to_thread(procfs.read_table)
+        found = {
+            process.instance_id: process.identity
+            for process in table.values()
+            if process.stack_id == self._stack_id and process.is_root and not process.is_zombie
+        }
+        for instance_id, record in records.items():
+            paths = await asyncio.to_thread(self._root.of(instance_id).exist)
+            workload = dataclasses.replace(record.workload, paths_ready=paths)
+            is_alive = record.process is not None and procfs.is_alive(record.process)
+            decision = adoption.decide(record, is_alive=is_alive, found=found.get(instance_id))
+            self._carry_out(dataclasses.replace(record, workload=workload), decision)
+            await self._state.try_save(instance_id)
+
+    def _carry_out(self, record: Record, decision: adoption.Decision) -> None:
+        workload = record.workload
+        name = workload.instance_id
+        process = decision.process
+        adopted = process is not None and self._editors.adopt(record, process)
+        match decision.verdict:
+            case adoption.Verdict.ADOPT if adopted:
+                return
+            case adoption.Verdict.FINISH_STOP:
+                if not adopted:
+                    self._state.put(record)
+                self._background.start(self._locked(name, lambda: self._stop(name)))
+                return
+            case adoption.Verdict.NEVER_STARTED:
+                workload = dataclasses.replace(workload, phase=Phase.STOPPED, runtime_id="")
+            case adoption.Verdict.ADOPT | adoption.Verdict.EXITED:
+                failure = ending.explain(None, was_ready=True, log=(), port=0)
+                workload = dataclasses.replace(
+                    workload, phase=Phase.EXITED, runtime_id="", exit_code=0, failure=failure
+                )
+        self._state.put(Record(workload))
+
+    async def _end_leftovers(self) -> None:
+        """End what carries our marker and belongs to no editor that is to run."""
+        table = await asyncio.to_thread(procfs.read_table)
+        marked = {one.instance_id for one in table.values() if one.stack_id == self._stack_id}
+        for instance_id in marked - self._editors.running().keys():
+            self._clean_soon(instance_id)
+
+    def _clean_soon(self, instance_id: str) -> None:
+        self._unclean.add(instance_id)
+        self._background.start(self._locked(instance_id, lambda: self._clean(instance_id)))
+
+    async def _clean(self, instance_id: str) -> None:
+        # Looked at again: while this waited for the lock, an editor may have been started.
+        if instance_id in self._unclean and not self._editors.is_running(instance_id):
+            await self._end(instance_id, _LEFTOVERS_GRACE)
+
+    async def _exclusively(
+        self, instance_id: str, work: Callable[[], Coroutine[Any, Any, Result]]
+    ) -> Result:
+        self._check_ready()
+        return await asyncio.shield(self._background.run(self._locked(instance_id, work)))
+
+    async def _locked(
+        self, instance_id: str, work: Callable[[], Coroutine[Any, Any, Result]]
+    ) -> Result:
+        lock = self._locks.get(instance_id)
+        if lock is None:
+            self._locks[instance_id] = lock = asyncio.Lock()
+        async with lock:
+            return await work()
+
+    def _check_ready(self) -> None:
+        if not self._is_ready:
+            raise errors.Unavailable(
+                "RUNTIME_NOT_READY", "The workloads are being taken over; try again shortly"
+            )
