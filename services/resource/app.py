@@ -1,0 +1,66 @@
+"""Puts the resource service together."""
+
+from codestudio.resource.v1 import resource_service_pb2_grpc, workload_service_pb2_grpc
+
+from services.chassis import connectors, lifecycle, mesh
+from services.resource.allocator import Allocator
+from services.resource.runtimes.local import LocalRuntime
+from services.resource.servicer import ResourceServicer
+from services.resource.settings import ResourceSettings
+from services.resource.store import Store
+from services.resource.usage import Usage
+from services.resource.visibility import Visibility
+from services.resource.workload_servicer import WorkloadServicer
+
+
+def compose(settings: ResourceSettings) -> lifecycle.App:
+    """Give the service: its connections, its servicers and its background work."""
+    redis = connectors.Redis(settings)
+    channel = mesh.Mesh(settings)
+    plan = settings.port_plan
+    runtime = LocalRuntime(
+        container_root=settings.container_root,
+        stack_id=settings.stack_id,
+        editor_command=settings.editor_command,
+        stop_grace=settings.editor_stop_seconds,
+    )
+    allocator = Allocator(
+        store=Store(redis=redis, plan=plan),
+        plan=plan,
+        runtime=runtime,
+        unusable_seconds=settings.unusable_port_seconds,
+        every_seconds=settings.port_reconcile_seconds,
+    )
+    usage = Usage(
+        runtime=runtime,
+        every_seconds=settings.usage_sample_seconds,
+        history_samples=settings.usage_history_samples,
+    )
+    resource = ResourceServicer(
+        allocator=allocator,
+        usage=usage,
+        visibility=Visibility(channel=channel),
+        plan=plan,
+        default_resources=settings.default_resources,
+    )
+    workload = WorkloadServicer(runtime=runtime, default_resources=settings.default_resources)
+    return lifecycle.App(
+        grpc=[
+            lifecycle.Servicer(
+                resource_service_pb2_grpc.add_ResourceServiceServicer_to_server,
+                resource,
+                "codestudio.resource.v1.ResourceService",
+            ),
+            lifecycle.Servicer(
+                workload_service_pb2_grpc.add_WorkloadServiceServicer_to_server,
+                workload,
+                "codestudio.resource.v1.WorkloadService",
+            ),
+        ],
+        connectors=[redis, channel],
+        tasks={
+            "runtime": runtime.run,
+            "compare port allocations": allocator.run,
+            "sample usage": usage.run,
+        },
+    )

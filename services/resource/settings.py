@@ -1,0 +1,76 @@
+"""Settings of the resource service."""
+
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from services.chassis.quantities import parse_cpu, parse_memory
+from services.chassis.settings import ServiceSettings
+from services.resource.ports import PortPlan
+from services.resource.workload import Resources
+
+
+class ResourceSettings(ServiceSettings):
+    """What the resource service reads beside what every service reads."""
+
+    microservice_name: str = "resource-service"
+    """Name of the service."""
+
+    port: int = Field(default=3003, ge=0, le=65535)
+    """Port of the service."""
+
+    default_cpu: str = "500m"
+    """CPU of an instance that asks for none (specification, InstanceConfig)."""
+
+    default_memory: str = "2Gi"
+    """Memory of an instance that asks for none (specification, InstanceConfig)."""
+
+    default_storage: str = "10Gi"
+    """Disk of an instance that asks for none (specification, InstanceConfig)."""
+
+    editor_stop_seconds: float = Field(default=10.0, ge=0)
+    """Time an editor and what runs in its terminals have to end before they are killed."""
+
+    usage_sample_seconds: float = Field(default=15.0, gt=0)
+    """Time between two samples of usage (specification, Prometheus' scrape_interval)."""
+
+    usage_history_samples: int = Field(default=240, ge=1)
+    """Samples kept of each instance: 240 of 15 s are the last hour."""
+
+    port_reconcile_seconds: float = Field(default=15.0, gt=0)
+    """Time between two comparisons of allocations with each other and with what runs."""
+
+    unusable_port_seconds: float = Field(default=60.0, ge=0)
+    """Time for which a range is left alone whose web port something else listened on."""
+
+    @field_validator("default_cpu")
+    @classmethod
+    def _is_cpu(cls, value: str) -> str:
+        parse_cpu(value)
+        return value
+
+    @field_validator("default_memory", "default_storage")
+    @classmethod
+    def _is_size(cls, value: str) -> str:
+        parse_memory(value)
+        return value
+
+    @model_validator(mode="after")
+    def _has_ports(self) -> Self:
+        if not self.port_plan.capacity:
+            raise ValueError("PORT_BASE leaves no room for one range of PORT_RANGE_SIZE ports")
+        return self
+
+    @property
+    def port_plan(self) -> PortPlan:
+        """Which port ranges there are."""
+        return PortPlan(self.port_base, self.port_range_size, self.max_concurrent_instances)
+
+    @property
+    def default_resources(self) -> Resources:
+        """What an instance gets that asks for nothing."""
+        return Resources(
+            parse_cpu(self.default_cpu),
+            parse_memory(self.default_memory),
+            parse_memory(self.default_storage),
+        )
