@@ -39,6 +39,7 @@ class CodeStudioError(Exception):
         trace_id: str = "",
         service: str = "",
         instance_id: str = "",
+        timestamp: str = "",
         metadata: Mapping[str, str] | None = None,
         violations: Iterable[Violation] = (),
     ) -> None:
@@ -57,6 +58,8 @@ class CodeStudioError(Exception):
         """Service that answered; empty if none did."""
         self.instance_id = instance_id
         """Instance it concerns, where there is one."""
+        self.timestamp = timestamp
+        """When it happened: UTC, ISO 8601; empty if no service said."""
         self.metadata: dict[str, str] = dict(metadata or {})
         """Facts for programs, such as the limit that was hit."""
         self.violations = tuple(violations)
@@ -66,6 +69,20 @@ class CodeStudioError(Exception):
         lines = [f"{self.code}: {self.message}"]
         lines += [f"{field}: {description}" for field, description in self.violations]
         return "\n  ".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as REST does: the `error` of the envelope."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "details": self.details,
+            "timestamp": self.timestamp,
+            "request_id": self.request_id,
+            "service": self.service,
+            "instance_id": self.instance_id,
+            "metadata": dict(self.metadata),
+            "violations": [violation._asdict() for violation in self.violations],
+        }
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _unpickle, (type(self), self.message, self.__dict__)
@@ -286,6 +303,7 @@ def from_detail(
         trace_id=trace_id,
         service=detail.service,
         instance_id=detail.instance_id,
+        timestamp=detail.timestamp,
         metadata=detail.metadata,
         violations=[Violation(each.field, each.description) for each in detail.violations],
     )

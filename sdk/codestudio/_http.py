@@ -1,5 +1,6 @@
 """The few requests that are HTTP and not gRPC, by the standard library."""
 
+import http.client
 import json
 import ssl
 import urllib.error
@@ -66,12 +67,13 @@ def request(
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, _lower(error.headers), error.read(_MOST_BYTES))
-    except (OSError, ValueError) as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, TimeoutError):
             raise _errors.DeadlineExceeded(f"no answer from {url} within {timeout:g} s") from None
         raise _errors.Unavailable(
-            f"cannot reach {url}: {reason}", code="GATEWAY_UNREACHABLE"
+            f"no HTTP answer from {url}: {str(reason).strip() or type(reason).__name__}",
+            code="GATEWAY_UNREACHABLE",
         ) from None
 
 

@@ -440,9 +440,10 @@ class Gateway(
                     sent.discard(id_)
                     told = Event(type=Event.TYPE_REMOVED, instance=event.instance)
                     yield Watched(event=told, resume_token=token)
-            waiting = asyncio.ensure_future(changed.wait())
+            waiting: asyncio.Future[Any] = asyncio.ensure_future(changed.wait())
+            either: tuple[asyncio.Future[Any], ...] = (waiting, ended)
             try:
-                await asyncio.wait([waiting, ended], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 waiting.cancel()
             if ended.done():

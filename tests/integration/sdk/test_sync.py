@@ -12,7 +12,7 @@ import pytest
 from tests.integration.sdk.gateway import TOKEN, Gateway
 
 
-def test_lifecycle(gateway: Gateway, sclient: codestudio.Client) -> None:
+def test_lifecycle(sclient: codestudio.Client) -> None:
     """Create, wait, list, watch, stop and delete, all without `await`."""
     instance = sclient.instances.create("a", wait=True)
     assert isinstance(instance, codestudio.Instance)

@@ -62,9 +62,7 @@ async def test_begins_with_all(gateway: Gateway, aclient: codestudio.AsyncClient
 
 
 @pytest.mark.parametrize("fault", [CUT, ENDED, SHUTTING_DOWN], ids=["cut", "ended", "shutdown"])
-async def test_resumes(
-    gateway: Gateway, aclient: codestudio.AsyncClient, fault: Fault
-) -> None:
+async def test_resumes(gateway: Gateway, aclient: codestudio.AsyncClient, fault: Fault) -> None:
     """A stream that ends is taken up where it stood: by token, nothing twice, nothing lost."""
     stopped(gateway, "a")
     async with aclient.instances.watch() as watch:
@@ -111,8 +109,12 @@ async def test_expired_watch_tells_the_difference(
             gateway._remove("gone")
             gateway._change("changed", display_name="new")
             gateway._remove("again")
-            gateway._add(instance_pb2.InstanceConfig(id="again", desired_state=1))
-            gateway._add(instance_pb2.InstanceConfig(id="new", desired_state=1))
+            gateway._add(
+                instance_pb2.InstanceConfig(id="again", desired_state="DESIRED_STATE_RUNNING")
+            )
+            gateway._add(
+                instance_pb2.InstanceConfig(id="new", desired_state="DESIRED_STATE_RUNNING")
+            )
 
         gateway.silently(meanwhile)
         gateway.forget_log()
@@ -151,9 +153,7 @@ async def test_silence(
     gateway: Gateway, aclient: codestudio.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream without even a heartbeat counts as dead, and is opened anew."""
-    monkeypatch.setattr(
-        _transport.Transport.stream, "__kwdefaults__", {"silence": 0.2}
-    )
+    monkeypatch.setattr(_transport.Transport.stream, "__kwdefaults__", {"silence": 0.2})
     stopped(gateway, "a")
     async with aclient.instances.watch() as watch:
         await take(watch, 1)
@@ -176,9 +176,7 @@ async def test_a_reader_may_give_up_and_come_back(
         assert await take(watch, 1) == ["MODIFIED a"]
 
 
-async def test_refusal_is_raised_at_once(
-    gateway: Gateway, aclient: codestudio.AsyncClient
-) -> None:
+async def test_refusal_is_raised_at_once(gateway: Gateway, aclient: codestudio.AsyncClient) -> None:
     """What trying again cannot mend is raised."""
     gateway.faults["WatchInstances"] = [Fault(grpc.StatusCode.PERMISSION_DENIED, text="no")]
     with pytest.raises(codestudio.PermissionDenied):
@@ -215,9 +213,7 @@ async def test_wait_until_running(gateway: Gateway, aclient: codestudio.AsyncCli
 
 async def test_create_and_wait_many(aclient: codestudio.AsyncClient) -> None:
     """Twenty at once each wait for their own."""
-    made = await asyncio.gather(
-        *(aclient.instances.create(f"i-{n}", wait=True) for n in range(10))
-    )
+    made = await asyncio.gather(*(aclient.instances.create(f"i-{n}", wait=True) for n in range(10)))
     assert {each.state for each in made} == {codestudio.InstanceState.RUNNING}
 
 
@@ -232,16 +228,14 @@ async def test_wait_without_permission_to_watch(
 
 
 @pytest.mark.parametrize("watching", [True, False])
-async def test_failure(
-    gateway: Gateway, aclient: codestudio.AsyncClient, watching: bool
-) -> None:
+async def test_failure(gateway: Gateway, aclient: codestudio.AsyncClient, watching: bool) -> None:
     """A failed start ends the wait with the failure's class, step, code and message."""
     gateway.fail_starts_with = instance_pb2.Failure(
         step=instance_pb2.CONDITION_TYPE_WORKLOAD_CREATED,
         code="EDITOR_NOT_INSTALLED",
         message="no editor is installed",
-        **{"class": instance_pb2.FAILURE_CLASS_RUNTIME},
     )
+    setattr(gateway.fail_starts_with, "class", instance_pb2.FAILURE_CLASS_RUNTIME)
     if not watching:
         gateway.faults["WatchInstances"] = [Fault(grpc.StatusCode.PERMISSION_DENIED, text="no")]
     instance = await aclient.instances.create("a")

@@ -1,0 +1,5 @@
+"""Run the command: `python -m codestudio.cli`."""
+
+from codestudio.cli import main
+
+main()
