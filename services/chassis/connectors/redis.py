@@ -70,7 +70,11 @@ class Redis(base.Connector):
 
     async def probe(self) -> None:
         """Ping, having opened the pool's minimum of connections at the first success."""
-        await self.client.ping()
+        if self._pool is None:
+            # A node answers PING while its cluster is down; a key needs the cluster.
+            await self.client.exists("probe")
+        else:
+            await self.client.ping()
         if self._warm and self._pool is not None:
             await self._open(self._pool, self._warm)
             self._warm = 0

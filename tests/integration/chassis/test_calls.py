@@ -182,7 +182,7 @@ async def test_deadlines_reach_the_handler(served: parts.Served) -> None:
     await served.stub.GetInstance(request, metadata=[token, expected])
     await served.stub.GetInstance(request, metadata=[token, (expected[0], "nonsense")])
     await served.stub.GetInstance(request, metadata=[token], timeout=60)
-    assert 2 < seen[0][1] <= 3
+    assert 2 < seen[0][1] < 3.5  # gRPC rounds up on the wire
     assert 1 < seen[1][1] <= 2
     assert seen[2] == (None, context.DEFAULT_TIMEOUT)
     assert seen[3][1] == context.DEFAULT_TIMEOUT
