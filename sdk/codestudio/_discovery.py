@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 import urllib.parse
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from codestudio import _environment, _errors
 
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%\w+)?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -159,7 +161,8 @@ def _checked(address: str) -> str:
     text = address if "://" in address else f"http://{address}"
     try:
         parts = urllib.parse.urlsplit(text)
-        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        host = _HOST.fullmatch(parts.hostname or "")
+        well_formed = bool(parts.scheme in ("http", "https") and host and parts.port != 0)
     except ValueError:
         well_formed = False
     if not well_formed or parts.path.strip("/") or parts.query or parts.username:

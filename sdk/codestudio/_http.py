@@ -71,9 +71,9 @@ def request(
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, TimeoutError):
             raise _errors.DeadlineExceeded(f"no answer from {url} within {timeout:g} s") from None
+        what = str(reason).strip() or type(reason).__name__
         raise _errors.Unavailable(
-            f"no HTTP answer from {url}: {str(reason).strip() or type(reason).__name__}",
-            code="GATEWAY_UNREACHABLE",
+            f"no HTTP answer from {url}: {what}", code="GATEWAY_UNREACHABLE"
         ) from None
 
 

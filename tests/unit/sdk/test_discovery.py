@@ -118,6 +118,7 @@ def test_damaged_record(elsewhere: Path, text: str) -> None:
         "http://u:p@x",
         "http://x?y",
         "http:// ",
+        "http://x y",
     ],
 )
 def test_bad_address(address: str) -> None:

@@ -107,7 +107,7 @@ def test_errors_travel_between_processes() -> None:
     error = codestudio.QuotaExceeded(
         "no", metadata={"limit": "3"}, violations=[codestudio.Violation("a", "b")]
     )
-    again = pickle.loads(pickle.dumps(error))
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert type(again) is codestudio.QuotaExceeded
     assert str(again) == str(error) == "QUOTA_EXCEEDED: no\n  a: b"
     assert again.metadata == {"limit": "3"}
