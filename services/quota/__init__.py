@@ -1,0 +1,1 @@
+"""Quota: what each namespace may hold at once, and what its instances hold of it."""

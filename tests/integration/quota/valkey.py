@@ -1,0 +1,72 @@
+"""A Valkey server of a test's own, with the append-only file a stack's has."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+from services.devstack import binaries, ports
+
+_START_SECONDS = 15.0
+
+
+class Valkey:
+    """A server process on a free port; its data outlives it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, on the port it had before, and wait until it answers."""
+        self.port = self.port or _free_port()
+        self._process = subprocess.Popen(
+            (
+                binaries.valkey_server(),
+                *("--port", str(self.port)),
+                *("--bind", "127.0.0.1"),
+                *("--dir", self._directory),
+                *("--appendonly", "yes"),
+                *("--save", ""),
+            ),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        with redis.Redis.from_url(self.url) as client:
+            deadline = time.monotonic() + _START_SECONDS
+            while not _answers(client):
+                assert time.monotonic() < deadline, "Valkey does not start"
+                assert self._process.poll() is None, "Valkey ended"
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def lose_data(self) -> None:
+        """Remove what it wrote; only while it does not run."""
+        for file in sorted(self._directory.rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:  # also while it loads its file
+        return False
+
+
+def _free_port() -> int:
+    offset = ports.free_offset()
+    return ports.Ports(offset)["valkey"]
