@@ -155,15 +155,19 @@ class InstanceRoot:
     def empty_trash(self) -> None:
         """Free the disk of everything discarded. May take long; one at a time."""
         for place in _scan(str(self._trash)):
-            _dissolve(place.path)
+            if place.is_dir(follow_symlinks=False):
+                _dissolve(Path(place.path))
+            else:
+                Path(place.path).unlink()
 
 
-def _dissolve(place: str) -> None:
+def _dissolve(place: Path) -> None:
     """Remove a directory and all in it, of any depth, following no symlink.
 
     Directories are moved up to `place` before they are emptied: neither the depth of a tree
     nor the length of its paths can stop it.
     """
+    place.chmod(0o700)
     top = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     names = (f"moved-{number}" for number in itertools.count())
     try:
@@ -172,7 +176,7 @@ def _dissolve(place: str) -> None:
                 _empty(top, entry, names)
     finally:
         os.close(top)
-    Path(place).rmdir()
+    place.rmdir()
 
 
 def _empty(top: int, name: str, names: Iterator[str]) -> None:

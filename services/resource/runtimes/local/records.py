@@ -140,7 +140,8 @@ def _decode(fields: Mapping[str, Any]) -> Record:
 
 
 def _time(moment: datetime.datetime | None) -> str | None:
-    return None if moment is None else clock.iso(moment)
+    # In full: rounded, a workload would change by being remembered.
+    return None if moment is None else moment.isoformat()
 
 
 def _moment(text: str | None) -> datetime.datetime | None:
