@@ -1,0 +1,135 @@
+"""Puts the Instance service together."""
+
+from collections.abc import Callable
+
+from codestudio.instance.v1 import instance_service_pb2, instance_service_pb2_grpc
+
+from services.chassis import connectors, lifecycle, mesh
+from services.instance import decide
+from services.instance.actions import Actions
+from services.instance.admission import Admission
+from services.instance.cache import Cache
+from services.instance.desires import Desires
+from services.instance.feed import Feed
+from services.instance.outbox import Outbox
+from services.instance.passes import Means
+from services.instance.peers import MeshPeers
+from services.instance.reading import Reading
+from services.instance.reconciler import Pace, Reconciler
+from services.instance.record import Step
+from services.instance.servicer import InstanceServicer
+from services.instance.settings import InstanceSettings
+from services.instance.specification import Reader
+from services.instance.store import Store
+from services.instance.stream import Event, Stream
+from services.instance.watch import Watches
+from services.instance.withdrawal import Withdrawal
+from services.instance.workloads import Workloads
+from services.instance.workqueue import Urgency, Workqueue
+
+
+def compose(settings: InstanceSettings) -> lifecycle.App:
+    """Give the service: its connections, its servicer and its background work."""
+    redis = connectors.Redis(settings)
+    mongo = connectors.Mongo(settings)
+    nats = connectors.Nats(settings)
+    channel = mesh.Mesh(settings)
+
+    store = Store(mongo=mongo)
+    peers = MeshPeers(mesh=channel, stop_seconds=settings.stop_seconds)
+    events = Stream(nats=nats, max_age=settings.events_max_age)
+    queue = Workqueue()
+
+    cache = Cache(
+        seconds=settings.cache_seconds,
+        entries=settings.cache_entries,
+        healthy=lambda: feed.healthy,
+    )
+    feed = Feed(nats=nats, events=events, keep=settings.events_kept, on_event=_remember_in(cache))
+    workloads = Workloads(
+        mesh=channel,
+        on_change=lambda instance_id: queue.add(instance_id, Urgency.REPAIR),
+        on_synced=lambda: reconciler.look(),
+    )
+    withdrawal = Withdrawal(store=store, peers=peers)
+    policy = _policy(settings)
+    reconciler = Reconciler(
+        means=Means(
+            store=store,
+            actions=Actions(peers=peers, workloads=workloads, policy=policy),
+            withdrawal=withdrawal,
+            workloads=workloads,
+            outbox=Outbox(nats=nats, redis=redis, events=events),
+            cache=cache,
+            queue=queue,
+            policy=policy,
+        ),
+        redis=redis,
+        pace=Pace(
+            workers=settings.reconcile_workers,
+            lease=settings.lease_seconds,
+            retry_first=settings.retry_first,
+            retry_last=settings.retry_last,
+            resync=settings.resync_seconds,
+        ),
+    )
+    servicer = InstanceServicer(
+        admission=Admission(
+            store=store,
+            peers=peers,
+            withdrawal=withdrawal,
+            settings=settings,
+            on_admitted=reconciler.wanted,
+        ),
+        desires=Desires(store=store, peers=peers, on_wanted=reconciler.wanted),
+        reading=Reading(store=store, cache=cache, peers=peers),
+        store=store,
+        watches=Watches(store=store, feed=feed, heartbeat=settings.heartbeat_seconds),
+        reader=Reader(settings),
+    )
+    return lifecycle.App(
+        grpc=[
+            lifecycle.Servicer(
+                instance_service_pb2_grpc.add_InstanceServiceServicer_to_server,
+                servicer,
+                "codestudio.instance.v1.InstanceService",
+            )
+        ],
+        connectors=[redis, mongo, nats, channel],
+        tasks={
+            "reconcile": reconciler.work,
+            "resync": reconciler.resync,
+            "watch workloads": workloads.run,
+            "follow events": feed.run,
+        },
+    )
+
+
+def _policy(settings: InstanceSettings) -> decide.Policy:
+    budgets = {
+        Step.QUOTA: settings.budget_quota,
+        Step.RESOURCES: settings.budget_resources,
+        Step.PATHS: settings.budget_paths,
+        Step.WORKLOAD: settings.budget_workload,
+        Step.EDITOR: settings.budget_editor,
+    }
+    return decide.Policy(
+        budgets={step: int(seconds * 1000) for step, seconds in budgets.items()},
+        crash_limit=settings.crash_limit,
+        crash_window=int(settings.crash_window * 1000),
+        crash_backoff=int(settings.crash_backoff * 1000),
+        ports_tried=settings.ports_tried,
+        claim_abandon=int(settings.claim_abandon_seconds * 1000),
+    )
+
+
+def _remember_in(cache: Cache) -> Callable[[Event], None]:
+    """Give what keeps a cache as new as the feed."""
+
+    def remember(event: Event) -> None:
+        if event.message.type == instance_service_pb2.InstanceEvent.TYPE_REMOVED:
+            cache.drop(event.message.instance)
+        else:
+            cache.renew(event.message.instance)
+
+    return remember

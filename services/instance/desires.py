@@ -1,0 +1,154 @@
+"""Starting, stopping and deleting: writes what is wanted; the reconciler does it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from services.chassis import errors, identity
+from services.instance import changes, times, transitions
+from services.instance.peers import Peers
+from services.instance.record import Desired, Quota, Record, State, StopReason
+from services.instance.store import Store
+
+_ATTEMPTS = 20
+"""Writes tried when somebody else keeps writing; the reconciler needs a handful at most."""
+
+
+class Desires:
+    """What owners want of instances that exist."""
+
+    def __init__(self, *, store: Store, peers: Peers, on_wanted: Callable[[Record], None]) -> None:
+        """Prepare.
+
+        Args:
+            store: The records.
+            peers: For quota.
+            on_wanted: Called with each record as it was written.
+        """
+        self._store = store
+        self._peers = peers
+        self._on_wanted = on_wanted
+
+    async def start(self, instance_id: str, etag: str) -> Record:
+        """Want it running.
+
+        Raises:
+            errors.NotFound: There is none.
+            errors.PermissionDenied: It is somebody else's.
+            errors.Aborted: It changed since the etag (ETAG_MISMATCH).
+            errors.FailedPrecondition: It is being deleted (INSTANCE_DELETING).
+            errors.ResourceExhausted: The quota does not allow it (QUOTA_EXCEEDED).
+        """
+        expected = etag
+        for _ in range(_ATTEMPTS):
+            record = await self._read(instance_id, expected)
+            _refuse_deleting(record)
+            up = record.state in (State.PENDING, State.STARTING, State.RUNNING)
+            if record.desired is Desired.RUNNING and up:
+                return record
+            # From here on the ledger may hold more than the record says: say so first, so that
+            # whoever finds the record after a crash makes it right.
+            marked = await self._store.update(record, replace(record, quota=Quota.UNKNOWN))
+            if marked is None:
+                continue
+            try:
+                await self._peers.reserve_quota(marked, Quota.RUNNING)
+            except errors.DomainError:
+                self._on_wanted(marked)
+                raise
+            if written := await self._write(marked, transitions.start_wanted(marked, times.now())):
+                return written
+        raise _busy(instance_id)
+
+    async def stop(self, instance_id: str, etag: str) -> Record:
+        """Want it stopped.
+
+        Raises:
+            errors.DomainError: As `start`, but for the quota.
+        """
+        for _ in range(_ATTEMPTS):
+            record = await self._read(instance_id, etag)
+            _refuse_deleting(record)
+            if record.desired is Desired.STOPPED and record.state in (
+                State.STOPPING,
+                State.STOPPED,
+            ):
+                return record
+            wanted = transitions.stop_wanted(record, StopReason.USER)
+            if written := await self._write(record, wanted):
+                return written
+        raise _busy(instance_id)
+
+    async def delete(self, instance_id: str, etag: str) -> None:
+        """Want it gone; of one that is going already nothing changes.
+
+        Raises:
+            errors.NotFound: There is none.
+            errors.PermissionDenied: It is somebody else's.
+            errors.Aborted: It changed since the etag (ETAG_MISMATCH).
+        """
+        for _ in range(_ATTEMPTS):
+            record = await self._read(instance_id, etag)
+            if record.state is State.DELETING:
+                return
+            if await self._write(record, transitions.delete_wanted(record)):
+                return
+        raise _busy(instance_id)
+
+    async def _read(self, instance_id: str, etag: str) -> Record:
+        record = await self._store.get(instance_id)
+        if record is None or not record.visible:
+            raise not_found(instance_id)
+        check_owner(record.owner, instance_id)
+        if etag and etag != record.etag:
+            raise errors.Aborted(
+                "ETAG_MISMATCH",
+                f"Instance {instance_id} changed since this etag; read it again",
+                instance_id=instance_id,
+                metadata={"etag": record.etag},
+            )
+        return record
+
+    async def _write(self, before: Record, after: Record) -> Record | None:
+        noted = changes.note(before, after, times.now())
+        written = await self._store.update(before, noted)
+        if written is not None:
+            self._on_wanted(written)
+        return written
+
+
+def check_owner(owner: str, instance_id: str) -> None:
+    """Refuse who does not own an instance and is not an administrator or a service.
+
+    Raises:
+        errors.PermissionDenied: It is somebody else's (INSTANCE_NOT_YOURS).
+    """
+    if not identity.current().owns(owner):
+        raise errors.PermissionDenied(
+            "INSTANCE_NOT_YOURS",
+            f"Instance {instance_id} belongs to somebody else",
+            instance_id=instance_id,
+        )
+
+
+def not_found(instance_id: str) -> errors.NotFound:
+    """Return the error for an instance that does not exist."""
+    return errors.NotFound(
+        "INSTANCE_NOT_FOUND", f"There is no instance {instance_id}", instance_id=instance_id
+    )
+
+
+def _refuse_deleting(record: Record) -> None:
+    if record.state is State.DELETING:
+        raise errors.FailedPrecondition(
+            "INSTANCE_DELETING",
+            f"Instance {record.id} is being deleted",
+            instance_id=record.id,
+        )
+
+
+def _busy(instance_id: str) -> errors.Aborted:
+    return errors.Aborted(
+        "INSTANCE_BUSY",
+        f"Instance {instance_id} is changing all the time; try again",
+        instance_id=instance_id,
+    )

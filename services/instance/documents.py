@@ -1,0 +1,191 @@
+"""Records as documents of the database, and back.
+
+Kept to what both MongoDB and the Mongo-wire server of the local stack (nx-27017 0.8) do the
+same way, as tried out: only whole top-level fields are written; flags are 0 or 1 and times are
+integers, since ``$set`` there turns booleans into integers and dates into text; no binary
+values; nothing is queried by a path into a document, so labels are repeated as ``key=value``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.instance.record import (
+    Condition,
+    Desired,
+    Failure,
+    FailureClass,
+    Held,
+    Pending,
+    Ports,
+    Quota,
+    Record,
+    State,
+    Step,
+    StopReason,
+)
+
+Document = dict[str, Any]
+
+
+def label_term(key: str, value: str) -> str:
+    """Return a label as it is searched for."""
+    return f"{key}={value}"
+
+
+def encode(record: Record) -> Document:
+    """Write a record as a document."""
+    document: Document = {
+        "_id": record.id,
+        # _id cannot be part of a compound index in nx-27017, and sorting by it reads everything.
+        "name": record.id,
+        "uid": record.uid,
+        "owner": record.owner,
+        "namespace": record.namespace,
+        "display_name": record.display_name,
+        "labels": dict(record.labels),
+        "label_terms": [label_term(*one) for one in record.labels.items()],
+        "environment": dict(record.environment),
+        "resources": {"cpu": record.cpu, "memory": record.memory, "storage": record.storage},
+        "wanted_web_port": record.wanted_web_port,
+        "idle_timeout": record.idle_timeout,
+        "max_lifetime": record.max_lifetime,
+        "desired": record.desired.value,
+        "state": record.state.value,
+        "conditions": [
+            {
+                "step": one.step.value,
+                "status": int(one.status),
+                "reason": one.reason,
+                "message": one.message,
+                "at": one.at,
+            }
+            for one in record.conditions
+        ],
+        "failure": _failure(record.failure),
+        "stop_reason": record.stop_reason.value if record.stop_reason else "",
+        "ports": [record.ports.web, record.ports.callback_first, record.ports.callback_last],
+        "restarts": record.restarts,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+        "started_at": record.started_at,
+        "version": record.version,
+        "rev": record.rev,
+        "claim": record.claim,
+        "claimed_at": record.claimed_at,
+        "request_hash": record.request_hash,
+        "quota": record.quota.value,
+        "held": sorted(record.held),
+        "progress_at": record.progress_at,
+        "hold_until": record.hold_until,
+        "exits": list(record.exits),
+        "unusable_port": record.unusable_port,
+        "gone": int(record.gone),
+        "visible": int(record.visible),
+        "active": int(record.active),
+        "outbox": [
+            {
+                "created_at": one.created_at,
+                "version": one.version,
+                "kind": one.kind,
+                "previous_state": one.previous_state,
+                "previous_desired": one.previous_desired,
+                "body": one.body,
+            }
+            for one in record.outbox
+        ],
+    }
+    if record.request_key:
+        # Absent where there is none: the index on it is unique and sparse.
+        document["request_key"] = record.request_key
+    return document
+
+
+def decode(document: Mapping[str, Any]) -> Record:
+    """Read a record from its document; the outbox may have been left out of it."""
+    resources = document["resources"]
+    failure = document["failure"]
+    return Record(
+        id=document["_id"],
+        uid=document["uid"],
+        owner=document["owner"],
+        namespace=document["namespace"],
+        display_name=document["display_name"],
+        labels=document["labels"],
+        environment=document["environment"],
+        cpu=resources["cpu"],
+        memory=resources["memory"],
+        storage=resources["storage"],
+        wanted_web_port=document["wanted_web_port"],
+        idle_timeout=document["idle_timeout"],
+        max_lifetime=document["max_lifetime"],
+        desired=Desired(document["desired"]),
+        state=State(document["state"]),
+        conditions=tuple(
+            Condition(
+                Step(one["step"]), bool(one["status"]), one["reason"], one["message"], one["at"]
+            )
+            for one in document["conditions"]
+        ),
+        failure=Failure(
+            FailureClass(failure["kind"]),
+            Step(failure["step"]),
+            failure["code"],
+            failure["message"],
+            failure["at"],
+        )
+        if failure
+        else None,
+        stop_reason=StopReason(document["stop_reason"]) if document["stop_reason"] else None,
+        ports=Ports(*document["ports"]),
+        restarts=document["restarts"],
+        created_at=document["created_at"],
+        updated_at=document["updated_at"],
+        started_at=document["started_at"],
+        version=document["version"],
+        rev=document["rev"],
+        claim=document["claim"],
+        claimed_at=document["claimed_at"],
+        request_key=document.get("request_key", ""),
+        request_hash=document["request_hash"],
+        quota=Quota(document["quota"]),
+        held=frozenset(Held(one) for one in document["held"]),
+        progress_at=document["progress_at"],
+        hold_until=document["hold_until"],
+        exits=tuple(document["exits"]),
+        unusable_port=document["unusable_port"],
+        gone=bool(document["gone"]),
+        outbox=tuple(
+            Pending(
+                one["created_at"],
+                one["version"],
+                one["kind"],
+                one["previous_state"],
+                one["previous_desired"],
+                one["body"],
+            )
+            for one in document.get("outbox", ())
+        ),
+    )
+
+
+def difference(before: Record, after: Record) -> Document:
+    """Return the update that makes one document the other: whole top-level fields only."""
+    old, new = encode(before), encode(after)
+    update: Document = {
+        "$set": {name: value for name, value in new.items() if old.get(name) != value}
+    }
+    if removed := {name: "" for name in old if name not in new}:
+        update["$unset"] = removed
+    return update
+
+
+def _failure(failure: Failure | None) -> Document:
+    if failure is None:
+        return {}
+    return {
+        "kind": failure.kind.value,
+        "step": failure.step.value,
+        "code": failure.code,
+        "message": failure.message,
+        "at": failure.at,
+    }

@@ -1,0 +1,100 @@
+"""Settings of the Instance service."""
+
+from pydantic import Field
+
+from services.chassis.settings import ServiceSettings
+
+
+class InstanceSettings(ServiceSettings):
+    """What the Instance service reads beside what every service does. Times are in seconds."""
+
+    microservice_name: str = "instance-service"
+    """Name of the service."""
+
+    port: int = Field(default=3001, ge=0, le=65535)
+    """Port of the service (specification)."""
+
+    default_cpu_request: str = "500m"
+    """CPU of an instance that does not ask for any (specification, resource_limits)."""
+
+    default_memory_request: str = "1Gi"
+    """Memory of an instance that does not ask for any (specification, resource_limits)."""
+
+    default_storage_request: str = "10Gi"
+    """Disk of an instance that does not ask for any (specification, InstanceConfig)."""
+
+    max_cpu_limit: str = "4"
+    """Most CPU an instance may ask for (specification, resource_limits)."""
+
+    max_memory_limit: str = "8Gi"
+    """Most memory an instance may ask for (specification, resource_limits)."""
+
+    max_storage_limit: str = "1Ti"
+    """Most disk an instance may ask for."""
+
+    budget_quota: float = Field(default=15.0, gt=0)
+    """A start may wait this long for its quota to be confirmed."""
+
+    budget_resources: float = Field(default=15.0, gt=0)
+    """A start may wait this long for ports."""
+
+    budget_paths: float = Field(default=15.0, gt=0)
+    """A start may wait this long for its directories."""
+
+    budget_workload: float = Field(default=15.0, gt=0)
+    """A start may wait this long for its process or pod to exist."""
+
+    budget_editor: float = Field(default=60.0, gt=0)
+    """A start may wait this long for the editor to answer."""
+
+    crash_limit: int = Field(default=5, ge=1)
+    """An editor that ended this often within `crash_window` is not started again."""
+
+    crash_window: float = Field(default=60.0, gt=0)
+    """Exits longer ago than this are forgotten."""
+
+    crash_backoff: float = Field(default=1.0, gt=0)
+    """Pause before an editor that ended twice is started again; doubles with every exit. The
+    first exit is mended at once: a person is waiting in front of it."""
+
+    ports_tried: int = Field(default=20, ge=1)
+    """Port ranges tried that something else on the machine listens in."""
+
+    retry_first: float = Field(default=0.2, gt=0)
+    """Pause before a failed step is tried again; doubles up to `retry_last`."""
+
+    retry_last: float = Field(default=5.0, gt=0)
+    """Longest pause before a failed step is tried again: a part that returns is found soon."""
+
+    resync_seconds: float = Field(default=10.0, gt=0)
+    """Time between two looks at everything (DESIGN section 5)."""
+
+    reconcile_workers: int = Field(default=32, ge=1)
+    """Instances worked on at once, per replica."""
+
+    lease_seconds: float = Field(default=10.0, gt=0)
+    """How long an instance stays with a replica that died."""
+
+    stop_seconds: float = Field(default=60.0, gt=0)
+    """Longest wait for a workload to stop before it is asked again."""
+
+    claim_takeover_seconds: float = Field(default=2.0, gt=0)
+    """A creation that hangs this long may be taken over by a retry of the same request."""
+
+    claim_abandon_seconds: float = Field(default=30.0, gt=0)
+    """A creation that hangs this long is withdrawn: longer than any caller waits."""
+
+    cache_seconds: float = Field(default=1.0, ge=0)
+    """Oldest an instance read from memory may be; 0 reads the database every time."""
+
+    cache_entries: int = Field(default=10_000, ge=1)
+    """Instances held in memory at most."""
+
+    heartbeat_seconds: float = Field(default=15.0, gt=0, le=20)
+    """Longest silence on a watch; the contract promises 20."""
+
+    events_kept: int = Field(default=10_000, ge=1)
+    """Newest events kept in memory for watches; older ones are read from JetStream."""
+
+    events_max_age: float = Field(default=86_400.0, gt=0)
+    """How long JetStream keeps events: how old a resume token may be."""

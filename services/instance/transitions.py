@@ -1,0 +1,261 @@
+"""How a record changes: each function is one thing that can happen to an instance."""
+
+from dataclasses import replace
+
+from services.instance import failures
+from services.instance.failures import Cure, Verdict
+from services.instance.record import (
+    EVERYTHING,
+    Desired,
+    Failure,
+    FailureClass,
+    Held,
+    Ports,
+    Quota,
+    Record,
+    State,
+    Step,
+    StopReason,
+    fresh_conditions,
+)
+from services.instance.workload import Workload
+
+TOO_SLOW = Verdict(Cure.NONE, FailureClass.RUNTIME, "TimedOut")
+CRASHING = Verdict(Cure.NONE, FailureClass.RUNTIME, "CrashLoop")
+
+AWAY_REASON = failures.AWAY.reason
+"""Reason of the condition of a step that waits for a part that is away."""
+
+_WAITING = {
+    Step.RESOURCES: "Ports are being allocated",
+    Step.PATHS: "Directories are being made",
+    Step.WORKLOAD: "The editor is being started",
+    Step.EDITOR: "The editor does not answer yet",
+}
+
+
+def admitted(record: Record, now: int) -> Record:
+    """Creation was accepted: quota is reserved."""
+    ready = replace(
+        record,
+        claim="",
+        claimed_at=0,
+        created_at=now,
+        conditions=fresh_conditions(now),
+        progress_at=now,
+    )
+    if record.desired is Desired.STOPPED:
+        return replace(ready, state=State.STOPPED, quota=Quota.STOPPED)
+    return _quota_held(replace(ready, state=State.PENDING), Quota.RUNNING, now)
+
+
+def start_wanted(record: Record, now: int) -> Record:
+    """Its owner wants it to run. Quota was asked for; what the ledger holds is to be confirmed."""
+    wanted = replace(record, desired=Desired.RUNNING, failure=None, quota=Quota.UNKNOWN)
+    if record.state in (State.STOPPED, State.FAILED):
+        return starting_over(wanted, now)
+    return wanted
+
+
+def starting_over(record: Record, now: int) -> Record:
+    """Nothing of the last run is left; the next one begins."""
+    return replace(
+        record,
+        state=State.PENDING,
+        conditions=fresh_conditions(now),
+        failure=None,
+        restarts=0,
+        exits=(),
+        hold_until=0,
+        unusable_port=0,
+        ports=Ports(),
+        held=frozenset(),
+        quota=Quota.UNKNOWN,
+        progress_at=now,
+    )
+
+
+def stop_wanted(record: Record, reason: StopReason) -> Record:
+    """It is to be stopped."""
+    if record.state in (State.STOPPING, State.STOPPED):
+        return replace(record, desired=Desired.STOPPED, stop_reason=reason)
+    return replace(
+        record,
+        desired=Desired.STOPPED,
+        state=State.STOPPING,
+        stop_reason=reason,
+        held=EVERYTHING,
+        quota=Quota.UNKNOWN,
+    )
+
+
+def delete_wanted(record: Record) -> Record:
+    """It is to go, disk included."""
+    return replace(
+        record,
+        desired=Desired.DELETED,
+        state=State.DELETING,
+        held=EVERYTHING,
+        quota=Quota.UNKNOWN,
+    )
+
+
+def lifetime_over(record: Record) -> Record:
+    """It has run for its max_lifetime."""
+    return stop_wanted(record, StopReason.MAX_LIFETIME)
+
+
+def quota_reserved(record: Record, level: Quota, now: int) -> Record:
+    """The ledger holds what is right for a level."""
+    if level is not Quota.RUNNING:
+        return replace(record, quota=level)
+    return _quota_held(record, level, now)
+
+
+def quota_released(record: Record) -> Record:
+    """The ledger holds nothing for it."""
+    return replace(record, quota=Quota.NONE)
+
+
+def allocated(record: Record, ports: Ports, now: int) -> Record:
+    """It has ports."""
+    return replace(
+        record.noting(
+            Step.RESOURCES, True, "Allocated", f"Ports {ports.web} to {ports.callback_last}", now
+        ).noting(Step.WORKLOAD, False, "Starting", _WAITING[Step.WORKLOAD], now),
+        state=State.STARTING,
+        ports=ports,
+        progress_at=now,
+    )
+
+
+def deallocated(record: Record) -> Record:
+    """Its ports are somebody else's now."""
+    return replace(record, ports=Ports(), held=record.held - {Held.PORTS})
+
+
+def applied(record: Record, workload: Workload, now: int) -> Record:
+    """The runtime was asked to start it, and has."""
+    state = State.STARTING if record.state is State.PENDING else record.state
+    if workload.paths_ready:
+        record = record.noting(Step.PATHS, True, "Ready", "Its directories are there", now)
+    return replace(
+        record.noting(Step.WORKLOAD, True, "Created", workload.runtime_id, now).noting(
+            Step.EDITOR, False, "WaitingForEditor", _WAITING[Step.EDITOR], now
+        ),
+        state=state,
+        progress_at=now,
+    )
+
+
+def running(record: Record, now: int) -> Record:
+    """The editor answers."""
+    return replace(
+        record.noting(Step.PATHS, True, "Ready", "Its directories are there", now).noting(
+            Step.EDITOR, True, "Answers", "The editor answers", now
+        ),
+        state=State.RUNNING,
+        failure=None,
+        started_at=now,
+        progress_at=now,
+        unusable_port=0,
+    )
+
+
+def editor_silent(record: Record, now: int) -> Record:
+    """The editor answered before and does not any more, though its process is there."""
+    return replace(
+        record.noting(Step.EDITOR, False, "WaitingForEditor", _WAITING[Step.EDITOR], now),
+        state=State.STARTING,
+        progress_at=now,
+    )
+
+
+def workload_lost(
+    record: Record, now: int, *, ended: bool, exits: tuple[int, ...], pause: int, why: str
+) -> Record:
+    """Its process or pod is not there, though it should be.
+
+    Args:
+        record: The instance.
+        now: The time.
+        ended: Whether the editor ended by itself, rather than with its machine.
+        exits: When this happened lately, this time included.
+        pause: Milliseconds to wait before it is started again.
+        why: How it ended, for people.
+    """
+    fell = record.state is State.RUNNING
+    reason = "Exited" if ended else "Lost"
+    record = record.noting(Step.WORKLOAD, False, reason, why, now).noting(
+        Step.EDITOR, False, reason, why, now
+    )
+    return replace(
+        record,
+        state=State.STARTING,
+        progress_at=now if fell else record.progress_at,
+        stop_reason=StopReason.EXITED if ended else record.stop_reason,
+        exits=exits,
+        restarts=record.restarts + 1 if ended else record.restarts,
+        hold_until=now + pause if pause else 0,
+    )
+
+
+def port_unusable(record: Record, now: int, *, tried: tuple[int, ...]) -> Record:
+    """Something else on the machine listens on its web port: another range is needed."""
+    port = record.ports.web
+    record = record.noting(
+        Step.RESOURCES, False, "PortInUse", f"Port {port} is used by something else", now
+    ).noting(Step.WORKLOAD, False, "WaitingForPorts", "It waits for other ports", now)
+    return replace(record, state=State.STARTING, ports=Ports(), unusable_port=port, exits=tried)
+
+
+def workload_stopped(record: Record, now: int) -> Record:
+    """Its process or pod is not there any more."""
+    for step in (Step.WORKLOAD, Step.EDITOR):
+        record = record.noting(step, False, "Stopped", "", now)
+    return replace(record, held=record.held - {Held.WORKLOAD})
+
+
+def held_up(record: Record, now: int, *, step: Step, verdict: Verdict, message: str) -> Record:
+    """A step of the start did not succeed, and will be tried again."""
+    before = record.condition(step)
+    away = verdict.cure is Cure.WAIT
+    was_away = before is not None and before.reason == AWAY_REASON
+    noted = record.noting(step, False, verdict.reason, message, now)
+    state = State.STARTING if record.state is State.PENDING else record.state
+    # The time a part was away does not count against the start.
+    progress = now if (away != was_away or not record.progress_at) else record.progress_at
+    return replace(noted, state=state, progress_at=progress)
+
+
+def failing(
+    record: Record, now: int, *, step: Step, verdict: Verdict, code: str, message: str
+) -> Record:
+    """The start failed for good; what it holds is to be given back."""
+    return replace(
+        record.noting(step, False, verdict.reason, message, now),
+        state=State.FAILING,
+        failure=Failure(verdict.kind, step, code, message, now),
+        stop_reason=StopReason.FAILED,
+        held=EVERYTHING,
+        quota=Quota.UNKNOWN,
+    )
+
+
+def refused_rest(record: Record, now: int, *, code: str, message: str) -> Record:
+    """There is no quota for even its disk: it rests as failed, which holds nothing."""
+    failure = Failure(FailureClass.CAPACITY, Step.QUOTA, code, message, now)
+    return replace(
+        record.noting(Step.QUOTA, False, "QuotaExceeded", message, now),
+        state=State.FAILED,
+        failure=failure,
+        quota=Quota.NONE,
+    )
+
+
+def _quota_held(record: Record, level: Quota, now: int) -> Record:
+    return replace(
+        record.noting(Step.QUOTA, True, "Reserved", "The namespace's quota holds it", now),
+        quota=level,
+        progress_at=now,
+    )

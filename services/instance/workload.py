@@ -1,0 +1,62 @@
+"""What is known of the workload of an instance: its process or pod."""
+
+import dataclasses
+import enum
+
+
+class Phase(enum.StrEnum):
+    """Where a workload is in its life; the contract's WorkloadPhase."""
+
+    STARTING = "STARTING"
+    READY = "READY"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    EXITED = "EXITED"
+
+
+_RANKS = {phase: rank for rank, phase in enumerate(Phase)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Workload:
+    """One workload. Times are milliseconds since 1970; 0 is never."""
+
+    phase: Phase
+    runtime_id: str = ""
+    start_time: int = 0
+    exit_code: int = 0
+    error_code: str = ""
+    error_message: str = ""
+    paths_ready: bool = True
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process or pod."""
+        return self.phase in (Phase.STARTING, Phase.READY, Phase.STOPPING)
+
+    def outdates(self, other: "Workload") -> bool:
+        """Whether this is older than another, by start and then by phase.
+
+        Answers and the watch travel on streams of their own and may pass each other.
+        """
+        if not self.start_time or not other.start_time:
+            return False
+        mine = (self.start_time, _RANKS[self.phase])
+        return mine < (other.start_time, _RANKS[other.phase])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sight:
+    """What is known of a workload at this moment."""
+
+    known: bool
+    """False while the Resource service cannot be watched: the workload may be in any phase."""
+    workload: Workload | None = None
+    """None where there is none, if known."""
+    confirmed: bool = False
+    """Whether it was just asked for, rather than seen on a watch that may lag behind."""
+    known_since: int = 0
+    """Since when the watch has been up: what happened before may not have been seen."""
+
+
+UNSEEN = Sight(known=False)
