@@ -10,12 +10,28 @@ from codestudio.common.v1 import error_pb2
 _STATUS_DETAILS = "grpc-status-details-bin"
 
 
+# A stream that breaks behind a proxy ends with whatever the break looked like on the way.
+_BROKEN = (
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+)
+_RESET = ("RST_STREAM", "Stream removed", "Connection reset", "Socket closed")
+
+
 def translate(
-    error: grpc.aio.AioRpcError, *, gateway: str, request_id: str = "", timeout: float | None = None
+    error: grpc.aio.AioRpcError,
+    *,
+    gateway: str,
+    request_id: str = "",
+    timeout: float | None = None,
+    streaming: bool = False,
 ) -> _errors.CodeStudioError:
     """Make the exception for a failed call to `gateway`.
 
-    `request_id` is the one that was sent, `timeout` the seconds that were allowed.
+    `request_id` is the one that was sent, `timeout` the seconds that were allowed, `streaming`
+    says that it was a stream, which no deadline ends and nobody here cancelled.
     """
     headers = _headers(error)
     request_id = str(headers.get("x-request-id") or request_id)
@@ -25,10 +41,23 @@ def translate(
         return _errors.from_detail(
             detail, status=error.code(), request_id=request_id, trace_id=trace_id
         )
+    if _is_break(error, streaming=streaming):
+        return _errors.Unavailable(
+            f"the connection to the gateway at {gateway} broke: {error.details()}",
+            code="CONNECTION_LOST",
+            request_id=request_id,
+        )
     message_, code = _explain(error.code(), error.details() or "", gateway, timeout)
     return _errors.class_of(code, error.code())(
         message_, code=code, details=error.details() or "", request_id=request_id, trace_id=trace_id
     )
+
+
+def _is_break(error: grpc.aio.AioRpcError, *, streaming: bool) -> bool:
+    """Tell whether an error that nobody described means that the connection broke."""
+    if error.code() not in _BROKEN:
+        return False
+    return streaming or any(sign in (error.details() or "") for sign in _RESET)
 
 
 def _headers(error: grpc.aio.AioRpcError) -> dict[str, str | bytes]:

@@ -127,7 +127,10 @@ class Transport:
                     ) from None
                 except grpc.aio.AioRpcError as error:
                     raise _edge.translate(
-                        error, gateway=self.connection.gateway, request_id=request_id
+                        error,
+                        gateway=self.connection.gateway,
+                        request_id=request_id,
+                        streaming=True,
                     ) from None
                 if message is grpc.aio.EOF:
                     return

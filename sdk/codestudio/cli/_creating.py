@@ -91,7 +91,9 @@ def batch_create(
     session: Session,
     *,
     file: File = None,
-    count: Annotated[int, typer.Option(help="How many, instead of a file.", min=1)] = 0,
+    count: Annotated[
+        int | None, typer.Option(help="How many, instead of a file.", min=1, max=10000)
+    ] = None,
     prefix: Annotated[str, typer.Option(help="Names are PREFIX-1, PREFIX-2 …")] = "",
     namespace: Namespace = None,
     cpu: Cpu = None,
@@ -115,7 +117,7 @@ def batch_create(
         if file
         else [
             codestudio.InstanceConfig(id=f"{prefix}-{number}" if prefix else "")
-            for number in range(1, count + 1)
+            for number in range(1, (count or 0) + 1)
         ]
     )
     configs = [

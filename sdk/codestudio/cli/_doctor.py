@@ -143,6 +143,8 @@ def _clock(answer: _http.Answer) -> Finding:
         theirs = email.utils.parsedate_to_datetime(answer.headers["date"])
     except (KeyError, ValueError):
         return Finding("clock", None, "the gateway does not tell its time")
+    if theirs.tzinfo is None:  # "-0000" instead of "GMT": UTC all the same
+        theirs = theirs.replace(tzinfo=datetime.UTC)
     ours = datetime.datetime.now(datetime.UTC)
     # The header counts whole seconds: half a second is the best guess.
     skew = (ours - theirs).total_seconds() - 0.5

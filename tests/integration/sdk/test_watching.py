@@ -61,7 +61,12 @@ async def test_begins_with_all(gateway: Gateway, aclient: codestudio.AsyncClient
         assert await take(watch, 1) == ["REMOVED b"]
 
 
-@pytest.mark.parametrize("fault", [CUT, ENDED, SHUTTING_DOWN], ids=["cut", "ended", "shutdown"])
+RESET = Fault(grpc.StatusCode.INTERNAL, text="Received RST_STREAM with error code 2")
+
+
+@pytest.mark.parametrize(
+    "fault", [CUT, RESET, ENDED, SHUTTING_DOWN], ids=["cut", "reset", "ended", "shutdown"]
+)
 async def test_resumes(gateway: Gateway, aclient: codestudio.AsyncClient, fault: Fault) -> None:
     """A stream that ends is taken up where it stood: by token, nothing twice, nothing lost."""
     stopped(gateway, "a")

@@ -43,6 +43,21 @@ def test_every_status(status: grpc.StatusCode) -> None:
     assert error.code
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+def test_broken_connections(streaming: bool) -> None:
+    """A connection that broke is Unavailable, whatever gRPC calls it; a service's word is kept."""
+    reset = rpc_error(grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2")
+    assert isinstance(_edge.translate(reset, gateway="g"), codestudio.Unavailable)
+    bare = rpc_error(grpc.StatusCode.UNKNOWN, "?")
+    error = _edge.translate(bare, gateway="g", streaming=streaming)
+    assert isinstance(error, codestudio.Unavailable) is streaming
+    status = status_pb2.Status(code=13)
+    status.details.add().Pack(error_pb2.ErrorDetail(code="INTERNAL_ERROR"))
+    told = rpc_error(grpc.StatusCode.INTERNAL, "RST_STREAM", status.SerializeToString())
+    error = _edge.translate(told, gateway="g", streaming=streaming)
+    assert isinstance(error, codestudio.Internal)
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
