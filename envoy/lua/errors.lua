@@ -92,36 +92,10 @@ local function transcoding(message)
     field and { { field = field, description = text:gsub("^[%w_%.%[%]]+: ", "") } } or nil
 end
 
--- Tells what happened, as {code, message, violations, service, http, grpc}, from Envoy's HTTP
--- status, response code details, message, and the cluster the request was on its way to.
-function errors.explain(http, details, message, cluster)
-  local code, text, violations
-  local service = cluster
-  if details:find("^jwt_authn_access_denied") then
-    code = code_of_token(details)
-  elseif details:find("^ext_authz_error") then
-    service = "edge-service"
-    code, text = unavailable(service, details)
-  elseif details:find("grpc_json_transcode_failure", 1, true) then
-    service = nil
-    if http == 404 then
-      code = "ROUTE_NOT_FOUND"
-    else
-      code, text, violations = transcoding(message)
-    end
-  elseif details:find("^overload") then
-    code = "OVERLOADED"
-  elseif http == 503 and cluster then
-    code, text = unavailable(cluster, details)
-  else
-    code = BY_HTTP[http] or "INTERNAL_ERROR"
-    if code == "DEADLINE_EXCEEDED" then
-      text = (cluster or "The service") .. " did not answer in time"
-    end
-  end
+local function told(code, message, service, violations)
   return {
     code = code,
-    message = text or MESSAGES[code] or message,
+    message = message or MESSAGES[code],
     violations = violations,
     service = service or "gateway",
     http = STATUSES[code][1],
@@ -129,16 +103,34 @@ function errors.explain(http, details, message, cluster)
   }
 end
 
+-- Tells what happened, as {code, message, violations, service, http, grpc}, from Envoy's HTTP
+-- status, response code details, message, and the cluster the request was on its way to.
+function errors.explain(http, details, message, cluster)
+  if details:find("^jwt_authn_access_denied") then return told(code_of_token(details)) end
+  if details:find("^ext_authz_error") then
+    local code, text = unavailable("edge-service", details)
+    return told(code, text, "edge-service")
+  end
+  if details:find("grpc_json_transcode_failure", 1, true) then
+    if http == 404 then return told("ROUTE_NOT_FOUND") end
+    local code, text, violations = transcoding(message)
+    return told(code, text, nil, violations)
+  end
+  if details:find("^overload") then return told("OVERLOADED") end
+  if http == 503 and cluster then
+    local code, text = unavailable(cluster, details)
+    return told(code, text, cluster)
+  end
+  local code = BY_HTTP[http] or "INTERNAL_ERROR"
+  if code == "DEADLINE_EXCEEDED" or code == "SERVICE_UNAVAILABLE" then
+    return told(code, (cluster or "The service") .. " did not answer in time", cluster)
+  end
+  return told(code)
+end
+
 -- The same for an error found by a filter of ours.
 function errors.of(code, message, violations)
-  return {
-    code = code,
-    message = message or MESSAGES[code],
-    violations = violations,
-    service = "gateway",
-    http = STATUSES[code][1],
-    grpc = STATUSES[code][2],
-  }
+  return told(code, message, nil, violations)
 end
 
 return errors

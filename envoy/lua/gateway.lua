@@ -149,16 +149,28 @@ local function write(headers, buffer, text, kind)
   headers:replace("content-length", tostring(#text))
 end
 
-local function answer_grpc(handle, headers, request)
-  local message = header(headers, "grpc-message")
-  if not starts(message, LOCAL_REPLY_START) then return end
-  local error = local_error(envelope.percent_decode(message))
-  if not error then return end
-  complete(handle, error, request)
+local function set_grpc_status(handle, headers, error)
   headers:replace("grpc-status", tostring(error.grpc))
   headers:replace("grpc-message", envelope.percent_encode(error.message))
   local packed = handle:base64Escape(envelope.status(error)):gsub("=+$", "")
   headers:replace("grpc-status-details-bin", packed)
+end
+
+local function answer_grpc(handle, headers, request)
+  local message = header(headers, "grpc-message")
+  if not starts(message, LOCAL_REPLY_START) then return end
+  local error = local_error(envelope.percent_decode(message))
+  if error then set_grpc_status(handle, headers, complete(handle, error, request)) end
+end
+
+-- Tells whether the transcoder made a gRPC request of this one.
+local function is_transcoded(request)
+  return starts(header(request, "x-envoy-original-path"), "/api/")
+end
+
+local function wants_page(request)
+  local path, accept = header(request, ":path") or "", header(request, "accept") or ""
+  return not is_transcoded(request) and not starts(path, "/api/") and accept:find("text/html", 1, true) ~= nil
 end
 
 local function answer_local(handle)
@@ -178,10 +190,18 @@ local function answer_local(handle)
     return
   end
   complete(handle, error, request)
+  if not is_transcoded(request) and starts(header(request, "content-type"), "application/grpc") then
+    -- gRPC-Web: Envoy answers it as plain HTTP.
+    write(headers, buffer, "", "application/grpc")
+    headers:replace(":status", "200")
+    set_grpc_status(handle, headers, error)
+    return
+  end
   headers:replace(":status", tostring(error.http))
   if error.http == 503 then headers:replace("retry-after", "1") end
-  local path = header(request, ":path") or ""
-  if not starts(path, "/api/") and (header(request, "accept") or ""):find("text/html", 1, true) then
+  if wants_page(request) then
+    headers:replace("content-security-policy",
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
     write(headers, buffer, envelope.page(error), "text/html; charset=utf-8")
   else
     write(headers, buffer, envelope.json(error), "application/json")
@@ -214,7 +234,7 @@ function envoy_on_response(handle)
     answer_grpc(handle, headers, request)
   elseif starts(kind, LOCAL_REPLY) then
     answer_local(handle)
-  elseif starts(header(request, "x-envoy-original-path"), "/api/") then
+  elseif is_transcoded(request) then
     answer_transcoded(handle, headers, request)
   end
 end
