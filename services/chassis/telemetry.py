@@ -13,6 +13,9 @@ import grpc.aio
 
 from services.chassis.settings import ServiceSettings
 
+_EXPORT_TIMEOUT = 2
+"""Seconds to hand spans to the collector before they are given up."""
+
 _trace_id: Callable[[], str] | None = None
 _client_interceptors: Callable[[], Sequence[grpc.aio.ClientInterceptor]] = tuple
 
@@ -63,7 +66,10 @@ def configure(settings: ServiceSettings) -> tuple[list[Any], Callable[[], None]]
             }
         )
     )
-    exporter = OTLPSpanExporter(endpoint=settings.otel_exporter_otlp_endpoint)
+    # Its time-out also bounds how long a collector that is gone delays the service's end.
+    exporter = OTLPSpanExporter(
+        endpoint=settings.otel_exporter_otlp_endpoint, timeout=_EXPORT_TIMEOUT
+    )
     provider.add_span_processor(BatchSpanProcessor(exporter))
 
     def trace_id() -> str:

@@ -100,9 +100,9 @@ class Connector(abc.ABC):
                     await self.probe()
             except Exception as error:  # noqa: BLE001 - down is down, whatever the library calls it
                 self._note(Readiness(ok=False, reason=_reason(error)))
-                pause = min(LAST_RETRY, pause * 2)
                 # Jitter: a fleet that lost one dependency must not return to it as one.
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+                pause = min(LAST_RETRY, pause * 2)
             else:
                 self._note(Readiness(ok=True))
                 pause = FIRST_RETRY

@@ -1,13 +1,16 @@
 """What happens around a call, seen from both of its ends."""
 
 import asyncio
+import io
 import json
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import grpc
 import pytest
 import redis.exceptions
+import structlog
 from codestudio.collaboration.v1 import collaboration_service_pb2_grpc
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 from google.protobuf import empty_pb2
@@ -88,18 +91,31 @@ async def test_an_error_too_large_for_headers_still_arrives(served: parts.Served
     assert (code, detail.code) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
 
 
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Log as a service does, into a buffer; afterwards logging is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    buffer = io.StringIO()
+    logs.configure("instance-service", "info", buffer)
+    yield buffer
+    root.handlers = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
 async def test_an_unforeseen_exception_tells_nothing(
-    served: parts.Served, capsys: pytest.CaptureFixture[str]
+    served: parts.Served, log: io.StringIO
 ) -> None:
     """The caller gets INTERNAL_ERROR and the request id; the log gets the stack."""
-    logs.configure("instance-service", "info")
     served.servicer.get = _raises(RuntimeError("password hunter2 at /etc/x"))
     code, detail = await parts.refusal(served.get(x_request_id="find-me"))
     assert (code, detail.code) == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
     assert "hunter2" not in str(detail)
     assert "Traceback" not in str(detail)
     assert detail.request_id == "find-me"
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
     line = next(one for one in lines if one["level"] == "error")
     assert "hunter2" in line["exception"]
     assert line["request_id"] == "find-me"
