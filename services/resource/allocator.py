@@ -152,8 +152,9 @@ class Allocator:
 
     async def _claim(self, wish: Allocation, unusable: int, in_use: set[int]) -> Allocation:
         """Claim a range that can be used: those that turn out not to be are given back."""
+        tried: set[int] = set()
         while True:
-            avoid = in_use | self._avoided()
+            avoid = in_use | self._avoided() | tried
             verdict, allocation = await self._store.claim(wish, unusable=unusable, avoid=avoid)
             match verdict:
                 case Verdict.HELD:
@@ -163,23 +164,31 @@ class Allocator:
                         return allocation
                     self._avoid(allocation.web_port)
                     unusable = allocation.web_port
-                case Verdict.TAKEN | Verdict.UNUSABLE:
-                    who = "another instance has it"
-                    if verdict is Verdict.UNUSABLE:
-                        who = "something else on this machine listens there"
-                    raise errors.FailedPrecondition(
-                        "PORT_UNAVAILABLE",
-                        f"Port range {wish.web_port} cannot be had: {who}",
-                        instance_id=wish.instance_id,
-                        metadata={"web_port": str(wish.web_port)},
-                    )
-                case Verdict.EXHAUSTED:
-                    raise errors.ResourceExhausted(
-                        "PORTS_EXHAUSTED",
-                        f"All {self._plan.capacity} port ranges are in use",
-                        instance_id=wish.instance_id,
-                        metadata={"limit": str(self._plan.capacity)},
-                    )
+                    tried.add(unusable)
+                    continue
+            if tried:
+                # What it had before, it gave up for the first of these.
+                await self._store.release(wish.instance_id, unusable)
+                await self._store.delete_hash(wish.instance_id)
+            raise self._refusal(verdict, wish)
+
+    def _refusal(self, verdict: Verdict, wish: Allocation) -> errors.DomainError:
+        if verdict is Verdict.EXHAUSTED:
+            return errors.ResourceExhausted(
+                "PORTS_EXHAUSTED",
+                f"All {self._plan.capacity} port ranges are in use",
+                instance_id=wish.instance_id,
+                metadata={"limit": str(self._plan.capacity)},
+            )
+        who = "something else on this machine listens there"
+        if verdict is Verdict.TAKEN:
+            who = "another instance has it"
+        return errors.FailedPrecondition(
+            "PORT_UNAVAILABLE",
+            f"Port range {wish.web_port} cannot be had: {who}",
+            instance_id=wish.instance_id,
+            metadata={"web_port": str(wish.web_port)},
+        )
 
     def _running_ports(self) -> dict[str, int]:
         return {

@@ -4,7 +4,7 @@
 -- ARGV[1]  instance id
 -- ARGV[2]  base port, ARGV[3] range size, ARGV[4] number of ranges
 -- ARGV[5]  first port it wants, 0 for any
--- ARGV[6]  first port of a range it has and cannot use, 0 for none
+-- ARGV[6]  first port of a range it has and cannot use, 0 for none; kept where there is no other
 -- ARGV[7]  JSON of the allocation, but for the port
 -- ARGV[8…] first ports of ranges that cannot be used now
 --
@@ -18,6 +18,7 @@ local wanted, unusable = tonumber(ARGV[5]), tonumber(ARGV[6])
 -- Slots in use. A range from another base port (the configuration changed) blocks both slots
 -- it reaches into.
 local used = {}
+local given_up
 local entries = redis.call('HGETALL', index)
 for i = 1, #entries, 2 do
   local port = tonumber(entries[i])
@@ -25,7 +26,7 @@ for i = 1, #entries, 2 do
     if port ~= unusable then
       return {'HELD', port, entries[i + 1]}
     end
-    redis.call('HDEL', index, entries[i])
+    given_up = entries[i] -- but only for another
   else
     local slot = (port - base) / size
     used[math.floor(slot)] = true
@@ -39,6 +40,9 @@ for i = 8, #ARGV do
 end
 
 local function claim(port)
+  if given_up then
+    redis.call('HDEL', index, given_up)
+  end
   redis.call('HSET', index, string.format('%d', port), ARGV[7])
   return {'CLAIMED', port, ARGV[7]}
 end

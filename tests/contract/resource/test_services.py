@@ -1,0 +1,310 @@
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from codestudio.common.v1 import resources_pb2
+from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
+from codestudio.resource.v1 import (
+    resource_service_pb2 as resource_pb,
+)
+from codestudio.resource.v1 import (
+    resource_service_pb2_grpc,
+    workload_service_pb2_grpc,
+)
+from codestudio.resource.v1 import (
+    workload_service_pb2 as workload_pb,
+)
+
+from services.chassis import lifecycle, tokens
+from services.resource import app
+from services.resource.settings import ResourceSettings
+from tests.integration.chassis import parts
+from tests.integration.quota.valkey import Valkey
+
+
+class Instances(instance_service_pb2_grpc.InstanceServiceServicer):
+    """The Instance contract: Ada owns red, and blue is somebody else's."""
+
+    async def GetInstance(self, request: Any, context: Any) -> Any:
+        if request.id != "red":
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not yours")
+        return instance_pb2.Instance(id="red")
+
+    async def ListInstances(self, request: Any, context: Any) -> Any:
+        assert ("authorization", f"Bearer {self.token}") in context.invocation_metadata()
+        return instance_service_pb2.ListInstancesResponse(
+            instances=[instance_pb2.Instance(id="red")]
+        )
+
+    token = ""
+
+
+@dataclasses.dataclass
+class Calls:
+    """The running service, called as a service or as a user."""
+
+    resource: Any
+    workload: Any
+    instances: Instances
+    keys: parts.Keys
+    base: int
+    stack_id: str
+
+    def by_service(self) -> list[tuple[str, str]]:
+        token = tokens.sign_service_token(self.keys.services_pem.read_bytes(), "instance-service")
+        return [("authorization", f"Bearer {token}")]
+
+    def by_user(self, **claims: Any) -> list[tuple[str, str]]:
+        self.instances.token = self.keys.user(**claims)
+        return [("authorization", f"Bearer {self.instances.token}")]
+
+    def spec(
+        self, name: str, web_port: int, **environment: str
+    ) -> workload_pb.ApplyWorkloadRequest:
+        return workload_pb.ApplyWorkloadRequest(
+            instance_id=name,
+            namespace="default",
+            web_port=web_port,
+            callback_port=web_port + 50,
+            resources=resources_pb2.Resources(cpu="500m", memory="2Gi", storage="10Gi"),
+            environment=environment,
+        )
+
+
+async def status(calls: Calls) -> grpc.StatusCode:
+    """Give what listing workloads answers: UNAVAILABLE until what ran has been taken over."""
+    call = calls.workload.ListWorkloads(
+        workload_pb.ListWorkloadsRequest(), metadata=calls.by_service()
+    )
+    return await call.code()
+
+
+@pytest.fixture
+async def calls(
+    tmp_path: Path, valkey: Valkey, tiny: Path, stack_id: str, port_base: int
+) -> AsyncIterator[Calls]:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    keys = parts.Keys(secrets)
+    instances = Instances()
+    async with contextlib.AsyncExitStack() as stack:
+        mesh = grpc.aio.server()
+        instance_service_pb2_grpc.add_InstanceServiceServicer_to_server(instances, mesh)
+        mesh_port = mesh.add_insecure_port("127.0.0.1:0")
+        await mesh.start()
+        stack.push_async_callback(mesh.stop, 0)
+        settings = ResourceSettings(
+            port=0,
+            http_port=0,
+            redis_url=valkey.url,
+            redis_pool_min=0,
+            jwks_file=keys.jwks,
+            service_key_file=keys.services_pem,
+            mesh_address=f"127.0.0.1:{mesh_port}",
+            container_root=tmp_path / "data",
+            stack_id=stack_id,
+            editor_command=str(tiny),
+            editor_stop_seconds=1,
+            port_base=port_base,
+            max_concurrent_instances=3,
+            drain_seconds=2,
+            drain_settle_seconds=0,
+        )
+        running = await stack.enter_async_context(
+            lifecycle.running(settings, app.compose(settings))
+        )
+        channel = await stack.enter_async_context(
+            grpc.aio.insecure_channel(f"127.0.0.1:{running.port}")
+        )
+        made = Calls(
+            resource_service_pb2_grpc.ResourceServiceStub(channel),
+            workload_service_pb2_grpc.WorkloadServiceStub(channel),
+            instances,
+            keys,
+            port_base,
+            stack_id,
+        )
+        async with asyncio.timeout(10):
+            while await status(made) is grpc.StatusCode.UNAVAILABLE:
+                await asyncio.sleep(0.02)
+        yield made
+
+
+async def allocate(calls: Calls, name: str, **fields: Any) -> resource_pb.ResourceAllocation:
+    return await calls.resource.AllocateResources(
+        resource_pb.AllocateResourcesRequest(instance_id=name, **fields),
+        metadata=calls.by_service(),
+    )
+
+
+async def test_allocation_with_defaults(calls: Calls) -> None:
+    """Namespace and resources left out get the configured defaults; again is the same."""
+    first = await allocate(calls, "red")
+    assert first == await allocate(calls, "red")
+    assert first.namespace == "default"
+    assert (first.web_port, first.callback_port_range.start) == (calls.base, calls.base + 50)
+    assert first.callback_port_range.end == calls.base + 99
+    assert (first.resources.cpu, first.resources.memory) == ("500m", "2Gi")
+    assert first.allocated_at.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"instance_id": ""}, "instance_id"),
+        ({"instance_id": "../red"}, "instance_id"),
+        ({"instance_id": "Red"}, "instance_id"),
+        ({"instance_id": "r" * 300}, "instance_id"),
+        ({"namespace": "a/b"}, "namespace"),
+        ({"web_port": 80}, "web_port"),
+        ({"web_port": 8001}, "web_port"),
+        ({"web_port": -1}, "web_port"),
+        ({"web_port": 70000}, "web_port"),
+        ({"resources": resources_pb2.Resources(cpu="-1")}, "resources.cpu"),
+        ({"resources": resources_pb2.Resources(memory="2Gb")}, "resources.memory"),
+        ({"resources": resources_pb2.Resources(storage="0")}, "resources.storage"),
+        ({"unusable_web_port": -1}, "unusable_web_port"),
+    ],
+)
+async def test_bad_input_names_the_field(calls: Calls, fields: dict[str, Any], field: str) -> None:
+    """Every wrong field is INVALID_ARGUMENT with its name."""
+    code, detail = await parts.refusal(allocate(calls, fields.pop("instance_id", "red"), **fields))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [one.field for one in detail.violations] == [field]
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("ApplyWorkload", workload_pb.ApplyWorkloadRequest(instance_id="..")),
+        ("StopWorkload", workload_pb.StopWorkloadRequest(instance_id="../red")),
+        ("DeleteWorkload", workload_pb.DeleteWorkloadRequest(instance_id=".trash")),
+        ("GetWorkload", workload_pb.GetWorkloadRequest(instance_id="")),
+        ("GetWorkloadLogs", workload_pb.GetWorkloadLogsRequest(instance_id="/etc")),
+    ],
+)
+async def test_no_id_becomes_a_path_unchecked(calls: Calls, method: str, request_: Any) -> None:
+    """Every method checks ids before anything else."""
+    code, detail = await parts.refusal(
+        getattr(calls.workload, method)(request_, metadata=calls.by_service())
+    )
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "instance_id" in [one.field for one in detail.violations]
+
+
+async def test_optimizing_is_not_offered_yet(calls: Calls) -> None:
+    """It says so, rather than recommending nothing."""
+    code, detail = await parts.refusal(
+        calls.resource.OptimizeResourceAllocation(
+            resource_pb.OptimizeResourceAllocationRequest(), metadata=calls.by_user(roles=["admin"])
+        )
+    )
+    assert code is grpc.StatusCode.UNIMPLEMENTED
+    assert detail.code == "NOT_IMPLEMENTED"
+
+
+async def test_users_cannot_reach_workloads(calls: Calls) -> None:
+    """The internal service is for services."""
+    code, _ = await parts.refusal(
+        calls.workload.StopWorkload(
+            workload_pb.StopWorkloadRequest(instance_id="red"), metadata=calls.by_user()
+        )
+    )
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_workloads_life_is_watched(calls: Calls) -> None:
+    """Snapshot, synced, then every state it comes to, and its removal."""
+    await calls.workload.ApplyWorkload(calls.spec("red", calls.base), metadata=calls.by_service())
+    watch = calls.workload.WatchWorkloads(
+        workload_pb.WatchWorkloadsRequest(), metadata=calls.by_service()
+    )
+    first = await watch.read()
+    assert first.workload.instance_id == "red"
+    assert first.workload.spec_hash
+    assert (await watch.read()).synced
+    last = first.workload
+    while last.phase != workload_pb.WORKLOAD_PHASE_READY:
+        last = (await watch.read()).workload
+    assert last.endpoint == f"127.0.0.1:{calls.base}"
+    assert last.ready_time.seconds > 0
+    logs = await calls.workload.GetWorkloadLogs(
+        workload_pb.GetWorkloadLogsRequest(instance_id="red"), metadata=calls.by_service()
+    )
+    assert logs.lines[0].startswith("editor of red")
+    stopped = await calls.workload.StopWorkload(
+        workload_pb.StopWorkloadRequest(instance_id="red"), metadata=calls.by_service()
+    )
+    assert stopped.phase == workload_pb.WORKLOAD_PHASE_STOPPED
+    await calls.workload.DeleteWorkload(
+        workload_pb.DeleteWorkloadRequest(instance_id="red"), metadata=calls.by_service()
+    )
+    while not (message := await watch.read()).removed_instance_id:
+        assert message.workload.instance_id == "red"
+    watch.cancel()
+    code, detail = await parts.refusal(
+        calls.workload.GetWorkload(
+            workload_pb.GetWorkloadRequest(instance_id="red"), metadata=calls.by_service()
+        )
+    )
+    assert (code, detail.code) == (grpc.StatusCode.NOT_FOUND, "WORKLOAD_NOT_FOUND")
+
+
+async def test_why_it_ended_is_told(calls: Calls) -> None:
+    """EXITED carries exit code and error."""
+    await calls.workload.ApplyWorkload(
+        calls.spec("red", calls.base, TINY="fails"), metadata=calls.by_service()
+    )
+    watch = calls.workload.WatchWorkloads(
+        workload_pb.WatchWorkloadsRequest(), metadata=calls.by_service()
+    )
+    async for message in watch:
+        if message.workload.phase == workload_pb.WORKLOAD_PHASE_EXITED:
+            assert message.workload.exit_code == 1
+            assert message.workload.error.code == "EDITOR_NOT_STARTED"
+            assert message.workload.error.service == "resource-service"
+            break
+    watch.cancel()
+
+
+async def usage(calls: Calls, metadata: Any, **fields: Any) -> resource_pb.ResourceUsage:
+    return await calls.resource.GetResourceUsage(
+        resource_pb.GetResourceUsageRequest(**fields), metadata=metadata
+    )
+
+
+async def test_usage_shows_only_what_the_caller_may_see(calls: Calls) -> None:
+    """Services and admins see all; a user what the Instance service shows that user."""
+    for slot, name in enumerate(("blue", "red")):
+        port = calls.base + 100 * slot
+        await allocate(calls, name, web_port=port)
+        await calls.workload.ApplyWorkload(calls.spec(name, port), metadata=calls.by_service())
+    everything = await usage(calls, calls.by_service())
+    assert [one.instance_id for one in everything.instances] == ["blue", "red"]
+    assert (everything.port_ranges_used, everything.port_ranges_total) == (2, 3)
+    assert everything.resolution.seconds == 15
+    red = everything.instances[1]
+    assert red.processes >= 1
+    assert red.current.memory_bytes > 0
+    assert red.memory_ratio == pytest.approx(red.current.memory_bytes / 2**31)
+    assert red.limits.cpu == "500m"
+    total = sum(one.current.memory_bytes for one in everything.instances)
+    assert everything.total.memory_bytes == pytest.approx(total)
+    admin = await usage(calls, calls.by_user(roles=["admin"]))
+    assert [one.instance_id for one in admin.instances] == ["blue", "red"]
+    own = await usage(calls, calls.by_user())
+    assert [one.instance_id for one in own.instances] == ["red"]
+    one = await usage(calls, calls.by_user(), instance_id="red", include_history=True)
+    assert [each.instance_id for each in one.instances] == ["red"]
+    code, _ = await parts.refusal(usage(calls, calls.by_user(), instance_id="blue"))
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+    code, detail = await parts.refusal(usage(calls, calls.by_service(), instance_id="pink"))
+    assert (code, detail.code) == (grpc.StatusCode.NOT_FOUND, "INSTANCE_NOT_FOUND")
+    other = await usage(calls, calls.by_service(), namespace="other")
+    assert list(other.instances) == []
