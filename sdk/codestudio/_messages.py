@@ -51,10 +51,27 @@ class View(Generic[Proto]):
 
 
 def as_json(message: ProtoMessage) -> dict[str, Any]:
-    """Give a message as REST does."""
-    return json_format.MessageToDict(
+    """Give a message as REST does, fields in the contract's order."""
+    fields = json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    return _in_order(fields, message.DESCRIPTOR)
+
+
+def _in_order(fields: dict[str, Any], descriptor: Any) -> dict[str, Any]:
+    """Sort fields as the contract has them: MessageToDict puts those at their default last."""
+    ordered = {}
+    for field in descriptor.fields:
+        if field.name not in fields:
+            continue
+        value, inner = fields[field.name], field.message_type
+        if inner is not None and not inner.GetOptions().map_entry:
+            if isinstance(value, list):
+                value = [_in_order(each, inner) for each in value]
+            elif isinstance(value, dict):  # a timestamp or a duration is a string
+                value = _in_order(value, inner)
+        ordered[field.name] = value
+    return ordered
 
 
 def name(kind: type[Names], wire: WireNames, prefix: str, number: int) -> Names:
