@@ -12,6 +12,8 @@ local strict = require("strict")
 
 -- local_reply_config in lds.yaml marks Envoy's own answers with this; nothing else sends it.
 local LOCAL_REPLY = "application/vnd.codestudio.local-reply+json"
+-- Envoy discards a 5xx answer of edge to ext_authz; edge says its status here instead.
+local EDGE_STATUS = "x-codestudio-status"
 local LOCAL_REPLY_START = '{"error":{'
 
 local contracts = contract.load("./descriptors.binpb")
@@ -184,6 +186,11 @@ local function answer_local(handle)
   if not error then return end
   if error.authorization then
     -- edge's own refusal: already an envelope or a page.
+    local status = header(headers, EDGE_STATUS)
+    if status then
+      headers:replace(":status", status)
+      headers:remove(EDGE_STATUS)
+    end
     local is_page = starts(error.authorization, "<")
     write(headers, buffer, error.authorization,
       is_page and "text/html; charset=utf-8" or "application/json")

@@ -72,9 +72,14 @@ def wants_page(request: web.Request) -> bool:
     return "text/html" in request.headers.get("Accept", "")
 
 
-def failure(request: web.Request, error: errors.DomainError) -> web.Response:
-    """Answer an error: as a page to a browser, as the envelope to a program."""
-    status = HTTP_STATUSES.get(error.status, 500)
+def failure(
+    request: web.Request, error: errors.DomainError, status: int | None = None
+) -> web.Response:
+    """Answer an error: as a page to a browser, as the envelope to a program.
+
+    `status` is the HTTP status where it is not the one of the error's kind.
+    """
+    status = status or HTTP_STATUSES.get(error.status, 500)
     if not wants_page(request):
         return envelope(error, status)
     if status == 401:
@@ -139,9 +144,7 @@ async def errors_as_answers(
         kind = errors.NotFound if error.status == 404 else errors.InvalidArgument
         code = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "REQUEST_TOO_LARGE"}
         known = kind(code.get(error.status, "BAD_REQUEST"), error.reason)
-        if wants_page(request):
-            return failure(request, known)
-        return envelope(known, error.status)
+        return failure(request, known, error.status)
     except Exception as error:  # noqa: BLE001 - the outermost edge: whatever it is has an answer
         known_error = errors.from_exception(error)
         if known_error.code == errors.INTERNAL_ERROR:

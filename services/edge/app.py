@@ -29,7 +29,8 @@ def compose(settings: EdgeSettings) -> lifecycle.App:
         secure=settings.gateway_url.startswith("https://"),
     )
     application = web.Application(
-        middlewares=[answers.errors_as_answers], client_max_size=_MAX_BODY
+        middlewares=[editors.refusals_for_envoy, answers.errors_as_answers],
+        client_max_size=_MAX_BODY,
     )
     application.add_routes(
         [

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from codestudio.instance.v1 import instance_pb2
@@ -15,7 +16,11 @@ from services.edge.instances import Instances
 UPSTREAM = "x-envoy-original-dst-host"
 """Header by which we name the editor's address to Envoy (ORIGINAL_DST cluster)."""
 
+STATUS = "x-codestudio-status"
+"""Header that holds the status Envoy's filter gives the client instead of ours."""
+
 _REMOVE = "x-envoy-auth-headers-to-remove"
+_PREFIX = "/authz/"
 _PATH = re.compile(r"/authz/i/(?P<id>[a-z][a-z0-9-]*)/.*", re.DOTALL)
 
 _ON_THE_WAY = frozenset({instance_pb2.INSTANCE_STATE_PENDING, instance_pb2.INSTANCE_STATE_STARTING})
@@ -28,6 +33,21 @@ _STATES = {
     instance_pb2.INSTANCE_STATE_FAILING: "failed to start",
     instance_pb2.INSTANCE_STATE_FAILED: "failed to start",
 }
+
+
+@web.middleware
+async def refusals_for_envoy(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Give refusals in the 500s another status, and the right one in a header.
+
+    Envoy takes a 5xx of ours for a failure to decide and would throw the answer away.
+    """
+    response = await handler(request)
+    if request.path.startswith(_PREFIX) and response.status >= 500:
+        response.headers[STATUS] = str(response.status)
+        response.set_status(403)
+    return response
 
 
 class Gate:

@@ -149,7 +149,9 @@ class Instances:
             self._known.popitem(last=False)
         return instance
 
-    def _stub(self, caller: identity.Caller) -> instance_service_pb2_grpc.InstanceServiceAsyncStub:
+    def _stub(
+        self, caller: identity.Caller
+    ) -> "instance_service_pb2_grpc.InstanceServiceAsyncStub":
         return self._mesh.stub(instance_service_pb2_grpc.InstanceServiceStub, token=caller.token)
 
     @staticmethod
