@@ -186,8 +186,7 @@ class Editors:
             workload = dataclasses.replace(
                 record.workload, phase=Phase.READY, ready_time=clock.now()
             )
-            self._state.put(dataclasses.replace(record, workload=workload))
-            await self._state.try_save(instance_id)
+            await self._state.put_lasting(dataclasses.replace(record, workload=workload))
 
     async def _note_exit(self, record: Record, code: int | None) -> None:
         workload = record.workload

@@ -35,6 +35,16 @@ class State:
         self.changes.announce(instance_id)
         return record
 
+    async def put_lasting(self, record: Record) -> None:
+        """Make this the record, keep it, and only then tell of it.
+
+        What was told outlives us: after a crash nobody sees it taken back.
+        """
+        instance_id = record.workload.instance_id
+        self._records[instance_id] = record
+        await self.try_save(instance_id)
+        self.changes.announce(instance_id)
+
     def remove(self, instance_id: str) -> None:
         """Forget a workload; `save` makes it lasting."""
         if self._records.pop(instance_id, None) is not None:
