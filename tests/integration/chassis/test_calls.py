@@ -3,14 +3,12 @@
 import asyncio
 import io
 import json
-import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 
 import grpc
 import pytest
 import redis.exceptions
-import structlog
 from codestudio.collaboration.v1 import collaboration_service_pb2_grpc
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 from google.protobuf import empty_pb2
@@ -19,7 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import REGISTRY
 
-from services.chassis import authorisation, context, errors, lifecycle, logs, status, validation
+from services.chassis import authorisation, context, errors, lifecycle, status, validation
+from tests import logged
 from tests.integration.chassis import parts
 
 
@@ -93,16 +92,8 @@ async def test_an_error_too_large_for_headers_still_arrives(served: parts.Served
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """Log as a service does, into a buffer; afterwards logging is as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    buffer = io.StringIO()
-    logs.configure("instance-service", "info", buffer)
-    yield buffer
-    root.handlers = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with logged.logged("instance-service") as buffer:
+        yield buffer
 
 
 async def test_an_unforeseen_exception_tells_nothing(

@@ -7,21 +7,14 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from services.chassis import context, logs
+from services.chassis import context
+from tests import logged
 
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """Log into a buffer; afterwards logging is as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    buffer = io.StringIO()
-    logs.configure("quota-service", "info", buffer)
-    yield buffer
-    root.handlers = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with logged.logged("quota-service") as buffer:
+        yield buffer
 
 
 def _lines(stream: io.StringIO) -> list[dict[str, object]]:
