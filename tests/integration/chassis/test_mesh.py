@@ -1,6 +1,7 @@
 """Calls from one service to another."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -130,10 +131,9 @@ async def test_streams_are_read_and_fail_alike(served: parts.Served, caller: mes
             ended.set()
 
     served.servicer.watch = endless
-    stream = caller.stub(STUB, token=token).WatchInstances(request)
-    async for _ in stream:
-        break
-    stream.cancel()
+    stub = caller.stub(STUB, token=token)
+    async with contextlib.aclosing(aiter(stub.WatchInstances(request))) as messages:
+        await anext(messages)
     await asyncio.wait_for(ended.wait(), 5)
 
 

@@ -117,3 +117,15 @@ def test_a_packed_error_always_fits_and_keeps_its_code(
     first = error_pb2.ErrorDetail()
     assert rich.details[0].Unpack(first)
     assert first.code == "INVALID_ARGUMENT"
+
+
+def test_the_copy_of_the_violations_goes_first() -> None:
+    """Where both forms do not fit, all violations stay in ours."""
+    fields = [errors.Violation(f"field{number}", "x" * 100) for number in range(20)]
+    raised = errors.InvalidArgument("INVALID_ARGUMENT", "wrong", violations=fields)
+    packed = status.pack(raised.status, errors.to_detail(raised))
+    rich = status_pb2.Status.FromString(packed)
+    assert len(rich.details) == 1
+    first = error_pb2.ErrorDetail()
+    assert rich.details[0].Unpack(first)
+    assert len(first.violations) == 20
