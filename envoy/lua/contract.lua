@@ -123,6 +123,8 @@ end
 -- that verb, returns nil and the verbs that are.
 function contract.find(loaded, verb, path)
   local allowed = {}
+  -- The transcoder does not mind a slash at the end; what it accepts has to be checked.
+  path = path:match("^(.+)/$") or path
   for _, rule in ipairs(loaded.rules) do
     local values = { path:match(rule.pattern) }
     if values[1] then

@@ -50,7 +50,7 @@ local MESSAGES = {
 }
 
 -- The code of gRPC's own statuses, by number, where a service sent no detail of ours.
-errors.GRPC_NAMES = {
+local GRPC_NAMES = {
   [1] = "CANCELLED", [2] = "INTERNAL_ERROR", [3] = "INVALID_ARGUMENT", [4] = "DEADLINE_EXCEEDED",
   [5] = "NOT_FOUND", [6] = "ALREADY_EXISTS", [7] = "PERMISSION_DENIED",
   [8] = "RESOURCE_EXHAUSTED", [9] = "FAILED_PRECONDITION", [10] = "ABORTED",
@@ -126,6 +126,18 @@ function errors.explain(http, details, message, cluster)
     return told(code, (cluster or "The service") .. " did not answer in time", cluster)
   end
   return told(code)
+end
+
+-- The same for an error of a gRPC library, which knows nothing of our details, by its number.
+function errors.of_library(status, message, service)
+  message = message or ""
+  if message:find("message larger than max", 1, true) then
+    return { code = "REQUEST_TOO_LARGE", message = MESSAGES.REQUEST_TOO_LARGE,
+      service = service, http = STATUSES.REQUEST_TOO_LARGE[1], grpc = status }
+  end
+  local code = GRPC_NAMES[status] or "INTERNAL_ERROR"
+  if code == "INTERNAL_ERROR" then message = MESSAGES.INTERNAL_ERROR end
+  return { code = code, message = message, service = service, grpc = status }
 end
 
 -- The same for an error found by a filter of ours.

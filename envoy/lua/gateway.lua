@@ -109,6 +109,11 @@ local function local_error(text)
   return error
 end
 
+local function service_of(request)
+  local service = (header(request, ":path") or ""):match("^/codestudio%.(%w+)%.")
+  return service and service .. "-service" or "gateway"
+end
+
 -- Makes an error of a google.rpc.Status in JSON, as the transcoder writes it.
 local function service_error(status, request)
   if starts(status.message, LOCAL_REPLY_START) then return local_error(status.message) end
@@ -117,18 +122,17 @@ local function service_error(status, request)
       return detail
     end
   end
-  local name = errors.GRPC_NAMES[status.code] or "INTERNAL_ERROR"
-  local service = (header(request, ":path") or ""):match("^/codestudio%.(%w+)%.")
-  return {
-    code = name,
-    message = status.message,
-    service = service and service .. "-service" or "gateway",
-  }
+  return errors.of_library(status.code, status.message, service_of(request))
 end
 
 local function complete(handle, error, request)
   error.trace_id = trace_of(request)
-  error.request_id = error.request_id or header(request, "x-request-id") or ""
+  error.request_id = error.request_id or header(request, "x-request-id")
+  if not error.request_id then
+    -- Refused for its path, before Envoy gave it an id.
+    error.request_id = "gateway-" .. handle:timestampString(EnvoyTimestampResolution.MICROSECOND)
+    handle:headers():replace("x-request-id", error.request_id)
+  end
   if not error.timestamp then
     local milliseconds = tonumber(handle:timestampString())
     error.timestamp = os.date("!%Y-%m-%dT%H:%M:%S", math.floor(milliseconds / 1000))

@@ -10,7 +10,14 @@ local MAX_VIOLATIONS = 20
 local check_message
 
 local function check_value(loaded, field, value, path, found)
-  if value == json.null or not field.is_message then return end
+  if value == json.null then return end
+  if not field.is_message then
+    -- Inside a map the transcoder makes nonsense of it, and the service cannot read the request.
+    if json.is_object(value) then
+      found[#found + 1] = { field = path, description = "must not be an object" }
+    end
+    return
+  end
   local message = loaded.messages[field.type_name]
   -- Google's own types (Duration, Timestamp, Struct, …) have JSON forms that are not objects
   -- of their fields; the transcoder checks them.

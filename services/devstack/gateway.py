@@ -5,6 +5,7 @@ listen. So the stack runs on derived copies in `run/envoy`, changed as data, not
 port is moved by the stack's offset and every listener bound to the address asked for.
 """
 
+import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -64,6 +65,12 @@ def command() -> list[str]:
 def write(directory: Path, jwks: Path, *, offset: int, host: str = LOOPBACK) -> None:
     """Derive Envoy's files into `directory` for a port `offset` and a public address `host`."""
     directory.mkdir(parents=True, exist_ok=True)
+    keys = jwks.read_bytes()
+    _replace(directory / "jwks.json", keys)
+    for source_file in sorted((SOURCE / "lua").glob("*.lua")):
+        (directory / "lua").mkdir(exist_ok=True)
+        _replace(directory / "lua" / source_file.name, source_file.read_bytes())
+    _replace(directory / "descriptors.binpb", (SOURCE / "descriptors.binpb").read_bytes())
     for source, target in _DERIVED.items():
         tree = yaml.safe_load((SOURCE / source).read_text())
         for address in _addresses(tree):
@@ -72,12 +79,10 @@ def write(directory: Path, jwks: Path, *, offset: int, host: str = LOOPBACK) -> 
             if resource["@type"].endswith(".Listener"):
                 bind = host if resource["name"] == "public" else LOOPBACK
                 resource["address"]["socket_address"]["address"] = bind
+                # Envoy reads the keys when it makes a listener: new keys, another listener.
+                stamp = {"jwks": hashlib.sha256(keys).hexdigest()}
+                resource["metadata"] = {"filter_metadata": {"codestudio": stamp}}
         _replace(directory / target, yaml.safe_dump(tree, sort_keys=False).encode())
-    for source_file in sorted((SOURCE / "lua").glob("*.lua")):
-        (directory / "lua").mkdir(exist_ok=True)
-        _replace(directory / "lua" / source_file.name, source_file.read_bytes())
-    _replace(directory / "descriptors.binpb", (SOURCE / "descriptors.binpb").read_bytes())
-    _replace(directory / "jwks.json", jwks.read_bytes())
 
 
 def _addresses(tree: Any) -> Iterator[dict[str, Any]]:
