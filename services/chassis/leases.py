@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 import redis.asyncio as redis
 from redis import exceptions
 
-from services.chassis import errors
+from services.chassis import cancellation, errors
 
 _RENEW = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('pexpire', KEYS[1], ARGV[2])"
 _RELEASE = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('del', KEYS[1])"
@@ -92,9 +92,7 @@ class Lease:
         traceback: TracebackType | None,
     ) -> None:
         if self._renewer is not None:
-            self._renewer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._renewer
+            await cancellation.cancel([self._renewer], grace=self._ttl)
             self._renewer = None
         # Without Redis it cannot be given back, and ends by itself.
         with contextlib.suppress(exceptions.RedisError):

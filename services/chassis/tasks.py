@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from services.chassis import connectors, errors, metrics
+from services.chassis import cancellation, connectors, errors, metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -54,12 +54,8 @@ class Supervisor:
 
     async def stop(self, grace: float) -> None:
         """Cancel every task and wait for them, at most grace seconds."""
-        for task in self._running.values():
-            task.cancel()
-        if self._running:
-            _, left = await asyncio.wait(self._running.values(), timeout=grace)
-            for task in left:
-                _log.error("task does not end when cancelled", task=task.get_name())
+        for task in await cancellation.cancel(self._running.values(), grace=grace):
+            _log.error("task does not end when cancelled", task=task.get_name())
         self._running.clear()
 
     async def _keep(self, name: str, work: Work) -> None:

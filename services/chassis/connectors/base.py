@@ -2,13 +2,12 @@
 
 import abc
 import asyncio
-import contextlib
 import dataclasses
 import random
 
 import structlog
 
-from services.chassis import metrics
+from services.chassis import cancellation, metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -67,9 +66,7 @@ class Connector(abc.ABC):
     async def stop(self) -> None:
         """Stop probing and close the connections."""
         if self._prober is not None:
-            self._prober.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._prober
+            await cancellation.cancel([self._prober], grace=self._timeout)
             self._prober = None
         self._note(Readiness(ok=False, reason="stopped"))
         await self.close()
