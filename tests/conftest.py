@@ -1,0 +1,41 @@
+"""What all tests may ask for: one whole stack with real editors, and a client of it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import codestudio
+import pytest
+
+from services.devstack import editor, ports
+from services.devstack.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Run a stack with real editors on ports of its own."""
+    command = editor.find(os.environ)
+    if command is None:
+        pytest.skip("no editor is installed: run scripts/up once")
+    directory = Path(tempfile.mkdtemp(prefix="codestudio-chaos-"))
+    running = Stack(
+        directory,
+        port_offset=ports.free_offset(),
+        editor_command=str(command),
+    )
+    running.up()
+    try:
+        yield running
+    finally:
+        running.down()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def client(stack: Stack) -> AsyncIterator[codestudio.AsyncClient]:
+    """Talk to the stack as its administrator."""
+    token = stack.plan.credentials.admin_token.read_text().strip()
+    async with codestudio.AsyncClient(stack.plan.gateway_url, token=token) as connected:
+        yield connected
