@@ -145,6 +145,18 @@ async def test_no_claim_is_left_where_nothing_can_be_used(
     assert keys(valkey) == {}
 
 
+async def test_ranges_of_another_base_block_what_they_reach_into(
+    connector: connectors.Redis, runtime: LocalRuntime, port_base: int
+) -> None:
+    """After the base port was changed, no new range overlaps one of the old."""
+    old = make(connector, runtime, port_base + 50)
+    held = await old.allocate("red", "default", rig.RESOURCES)
+    new = make(connector, runtime, port_base)
+    given_ = await new.allocate("blue", "default", rig.RESOURCES)
+    assert held.web_port == port_base + 50
+    assert given_.web_port == port_base + 200
+
+
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("allocate"), st.sampled_from(NAMES), st.integers(-1, RANGES - 1)),
