@@ -224,6 +224,20 @@ async def test_an_unknown_method_is_ours_to_refuse(served: parts.Served) -> None
     assert detail.code == "METHOD_NOT_FOUND"
 
 
+@pytest.mark.parametrize("method", ["GetInstance", "WatchInstances"])
+async def test_bytes_that_are_no_message_are_the_callers_fault(
+    served: parts.Served, method: str
+) -> None:
+    """INVALID_ARGUMENT; and a stranger's are not even read."""
+    path = f"/{parts.SERVICE}/{method}"
+    call = served.channel.unary_unary(path)
+    metadata = [("authorization", f"Bearer {served.keys.user()}")]
+    code, detail = await parts.refusal(call(b"\xff\xff", metadata=metadata))
+    assert (code, detail.code) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MESSAGE")
+    code, detail = await parts.refusal(call(b"\xff\xff"))
+    assert (code, detail.code) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING")
+
+
 async def test_streams_refuse_and_fail_as_calls_do(served: parts.Served) -> None:
     """An error after some messages arrives after them, with its detail."""
 
