@@ -52,6 +52,8 @@ class App:
 
     grpc: Sequence[Servicer] = ()
     """The gRPC services on `ServiceSettings.port`."""
+    reflects: Sequence[str] = ()
+    """Services of others whose contracts its reflection shows too, by full name."""
     connectors: Sequence[Connector] = ()
     """What it stands on, started together and stopped in reverse."""
     tasks: Mapping[str, Work] = dataclasses.field(default_factory=dict)
@@ -138,7 +140,9 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
                 stack, app.http, settings, settings.port, grace=settings.drain_seconds
             )
         if app.grpc:
-            grpc_server = server.build(settings, app.grpc, grpc_health, calls, tracing)
+            grpc_server = server.build(
+                settings, app.grpc, grpc_health, calls, tracing, app.reflects
+            )
             port = server.bind(grpc_server, settings.bind_host, settings.port)
             await grpc_server.start()
             stack.push_async_callback(_stop_calls, grpc_server, calls, settings.drain_seconds)

@@ -55,6 +55,7 @@ def build(
     health: GrpcHealth,
     calls: Calls,
     outer: Sequence[Any] = (),
+    reflects: Sequence[str] = (),
 ) -> grpc.aio.Server:
     """Return the server, not bound to a port yet.
 
@@ -64,6 +65,7 @@ def build(
         health: Its health service.
         calls: Where running calls are counted.
         outer: Interceptors around ours, such as tracing.
+        reflects: Services of others that reflection shows beside its own.
 
     Raises:
         ValueError: A method declares no permission.
@@ -90,7 +92,8 @@ def build(
         one.add(one.servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-    reflection.enable_server_reflection((*names, health_name, reflection.SERVICE_NAME), server)
+    shown = dict.fromkeys((*names, *reflects, health_name, reflection.SERVICE_NAME))
+    reflection.enable_server_reflection(tuple(shown), server)
     return server
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from codestudio.instance.v1 import instance_service_pb2, instance_service_pb2_grpc
 
 from services.chassis import connectors, lifecycle, mesh
-from services.instance import decide
+from services.instance import decide, reflection
 from services.instance.actions import Actions
 from services.instance.admission import Admission
 from services.instance.cache import Cache
@@ -95,6 +95,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
                 "codestudio.instance.v1.InstanceService",
             )
         ],
+        reflects=reflection.PUBLIC,
         connectors=[redis, mongo, nats, channel],
         tasks={
             "reconcile": reconciler.work,

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.chassis import errors, identity, lifecycle, settings, status, tokens
 from services.devstack import credentials, gateway, ports
+from services.instance import reflection
 
 INSTANCE = "codestudio.instance.v1.InstanceService"
 
@@ -230,7 +231,8 @@ async def serving(door: Door, servicer: Instances | None = None) -> AsyncIterato
                 servicer,
                 INSTANCE,
             )
-        ]
+        ],
+        reflects=reflection.PUBLIC,
     )
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(

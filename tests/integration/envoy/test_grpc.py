@@ -1,5 +1,10 @@
 """gRPC through the public door: Envoy's own errors carry our detail as a service's do."""
 
+import asyncio
+import json
+import sys
+from pathlib import Path
+
 import grpc.aio
 import pytest
 from codestudio.instance.v1 import instance_service_pb2, instance_service_pb2_grpc
@@ -9,6 +14,7 @@ from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from services.instance import reflection
 from tests.integration.envoy.door import Api, Door, detail_of
 
 GET = instance_service_pb2.GetInstanceRequest(id="a")
@@ -91,9 +97,34 @@ async def test_tools_need_no_token(channel: grpc.aio.Channel) -> None:
     async for answer in health.Watch(health_pb2.HealthCheckRequest()):
         if answer.status == health_pb2.HealthCheckResponse.SERVING:
             break
-    reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
+    shown = reflection_pb2_grpc.ServerReflectionStub(channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
-    async for answer in reflection.ServerReflectionInfo(iter([request])):
+    async for answer in shown.ServerReflectionInfo(iter([request])):
         names = {one.name for one in answer.list_services_response.service}
         assert "codestudio.instance.v1.InstanceService" in names
         break
+
+
+@pytest.mark.usefixtures("api")
+async def test_buf_curl(door: Door) -> None:
+    """A tool without files learns every public contract from the gateway and calls by it."""
+    listed = await _buf_curl("--list-services", door.url)
+    assert set(listed.split()) >= set(reflection.PUBLIC)
+    answer = await _buf_curl(
+        *("--header", f"authorization: {door.bearer()['authorization']}"),
+        *("--data", '{"page_size": 3}'),
+        f"{door.url}/codestudio.instance.v1.InstanceService/ListInstances",
+    )
+    assert json.loads(answer) == {}
+
+
+async def _buf_curl(*arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(Path(sys.executable).with_name("buf"), "curl"),
+        *("--http2-prior-knowledge", "--protocol", "grpc", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, problems = await process.communicate()
+    assert process.returncode == 0, problems.decode()
+    return output.decode()
