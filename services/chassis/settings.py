@@ -8,8 +8,10 @@ defaults and to add what only it needs.
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.chassis import quantities
 
 ADMIN_PORT_OFFSET = 6000
 """A service's admin port is its port plus this: 3001 and 9001."""
@@ -134,17 +136,26 @@ class ServiceSettings(BaseSettings):
     port_range_size: int = Field(default=100, ge=1)
     """Ports in each instance's range."""
 
-    default_quota_instances: int = Field(default=20, ge=0)
-    """Instances a namespace may have where nothing else was set."""
+    default_cpu_request: str = "500m"
+    """CPU of an instance that asks for none (specification, resource_limits)."""
 
-    default_quota_cpu: str = "40"
-    """CPU a namespace may have where nothing else was set; Kubernetes quantity."""
+    default_memory_request: str = "1Gi"
+    """Memory of an instance that asks for none (specification, resource_limits)."""
 
-    default_quota_memory: str = "80Gi"
-    """Memory a namespace may have where nothing else was set; Kubernetes quantity."""
+    default_storage_request: str = "10Gi"
+    """Disk of an instance that asks for none (specification, InstanceConfig)."""
 
-    default_quota_storage: str = "400Gi"
-    """Disk a namespace may have where nothing else was set; Kubernetes quantity."""
+    @field_validator("default_cpu_request")
+    @classmethod
+    def _is_cpu(cls, value: str) -> str:
+        quantities.parse_cpu(value)
+        return value
+
+    @field_validator("default_memory_request", "default_storage_request")
+    @classmethod
+    def _is_size(cls, value: str) -> str:
+        quantities.parse_memory(value)
+        return value
 
     def __init__(self, **values: Any) -> None:
         # Declared so that type checkers know every field may come from the environment.

@@ -14,15 +14,6 @@ class InstanceSettings(ServiceSettings):
     port: int = Field(default=3001, ge=0, le=65535)
     """Port of the service (specification)."""
 
-    default_cpu_request: str = "500m"
-    """CPU of an instance that does not ask for any (specification, resource_limits)."""
-
-    default_memory_request: str = "1Gi"
-    """Memory of an instance that does not ask for any (specification, resource_limits)."""
-
-    default_storage_request: str = "10Gi"
-    """Disk of an instance that does not ask for any (specification, InstanceConfig)."""
-
     max_cpu_limit: str = "4"
     """Most CPU an instance may ask for (specification, resource_limits)."""
 

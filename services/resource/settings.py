@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from services.chassis.quantities import parse_cpu, parse_memory
 from services.chassis.settings import ServiceSettings
@@ -19,15 +19,6 @@ class ResourceSettings(ServiceSettings):
     port: int = Field(default=3003, ge=0, le=65535)
     """Port of the service."""
 
-    default_cpu: str = "500m"
-    """CPU of an instance that asks for none (specification, InstanceConfig)."""
-
-    default_memory: str = "2Gi"
-    """Memory of an instance that asks for none (specification, InstanceConfig)."""
-
-    default_storage: str = "10Gi"
-    """Disk of an instance that asks for none (specification, InstanceConfig)."""
-
     editor_stop_seconds: float = Field(default=10.0, ge=0)
     """Time an editor and what runs in its terminals have to end before they are killed."""
 
@@ -42,18 +33,6 @@ class ResourceSettings(ServiceSettings):
 
     unusable_port_seconds: float = Field(default=60.0, ge=0)
     """Time for which a range is left alone whose web port something else listened on."""
-
-    @field_validator("default_cpu")
-    @classmethod
-    def _is_cpu(cls, value: str) -> str:
-        parse_cpu(value)
-        return value
-
-    @field_validator("default_memory", "default_storage")
-    @classmethod
-    def _is_size(cls, value: str) -> str:
-        parse_memory(value)
-        return value
 
     @model_validator(mode="after")
     def _has_ports(self) -> Self:
@@ -70,7 +49,7 @@ class ResourceSettings(ServiceSettings):
     def default_resources(self) -> Resources:
         """What an instance gets that asks for nothing."""
         return Resources(
-            parse_cpu(self.default_cpu),
-            parse_memory(self.default_memory),
-            parse_memory(self.default_storage),
+            parse_cpu(self.default_cpu_request),
+            parse_memory(self.default_memory_request),
+            parse_memory(self.default_storage_request),
         )
