@@ -113,6 +113,21 @@ async def test_death_is_told_at_once_and_cleaned_up(
     await rig.reach(runtime, "blue", Phase.READY)
 
 
+async def test_a_restart_waits_for_what_the_dead_editor_left(
+    runtime: LocalRuntime, stack_id: str, port_base: int
+) -> None:
+    """Applied the moment its death is told, it gets its own port: nobody else has it."""
+    for _ in range(5):
+        await runtime.apply(rig.spec("blue", port_base, TINY="heir"))
+        await rig.reach(runtime, "blue", Phase.READY)
+        await rig.until(lambda: len(rig.members(stack_id)) == 2)
+        (root,) = rig.roots(stack_id)
+        os.kill(root.pid, signal.SIGKILL)
+        await rig.reach(runtime, "blue", Phase.EXITED)
+    await runtime.apply(rig.spec("blue", port_base))
+    await rig.reach(runtime, "blue", Phase.READY)
+
+
 async def test_an_editor_that_fails_says_why(runtime: LocalRuntime, port_base: int) -> None:
     """Its exit status and last words are kept, and its log can be read."""
     await runtime.apply(rig.spec("blue", port_base, TINY="fails"))

@@ -2,7 +2,7 @@
 
 What it does is told by the variable TINY: `never` answers, `fails` before it answers, `slow`
 answers after a second, `stubborn` starts a child, in a session of its own, that ignores every
-polite signal and whose parent is gone.
+polite signal and whose parent is gone, `heir` leaves its listening socket to a child.
 """
 
 import http.server
@@ -50,6 +50,9 @@ def main() -> None:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Page)
     except OSError as error:
         sys.exit(f"listen EADDRINUSE {error}")
+    if mode == "heir":
+        # Like code-server's second process: it outlives the first, and holds the port.
+        subprocess.Popen(["/bin/sleep", "600"], pass_fds=[server.fileno()])
     server.serve_forever()
 
 

@@ -160,8 +160,10 @@ class Editors:
         if record.workload.phase is Phase.STOPPING:
             return  # whoever ends it sees to the rest
         del self._processes[instance_id]
-        await self._note_exit(record, code)
+        # Before anybody is told: who starts it again at once must wait for what is left of it,
+        # such as code-server's second process, which still holds the port.
         self._on_exit(instance_id)
+        await self._note_exit(record, code)
 
     async def _follow_start(
         self, instance_id: str, process: EditorProcess, record: Record, started: float
