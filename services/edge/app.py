@@ -26,7 +26,7 @@ def compose(settings: EdgeSettings) -> lifecycle.App:
         authentication.Authenticator(settings.jwks_file),
         settings.user_key_file,
         lifetime=settings.session_seconds,
-        secure=settings.gateway_url.startswith("https://"),
+        gateway_url=settings.gateway_url,
     )
     application = web.Application(
         middlewares=[editors.refusals_for_envoy, answers.errors_as_answers],

@@ -13,7 +13,9 @@ from yarl import URL
 from services.chassis import authentication, errors, identity, tokens
 
 COOKIE = "codestudio_session"
-"""Name of the cookie that holds a user's token."""
+"""Name of the cookie that holds a user's token; see `cookie_name`."""
+
+_DEFAULT_PORT = 3000
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -39,16 +41,17 @@ class Sessions:
         key_file: Path,
         *,
         lifetime: int,
-        secure: bool,
+        gateway_url: str,
     ) -> None:
         """Sign with the private key in `key_file`, for `lifetime` seconds at most.
 
-        `secure` keeps the cookie to HTTPS, for gateways reached by it.
+        Where `gateway_url` is HTTPS, the cookie is kept to it.
         """
         self._authenticator = authenticator
         self._key_file = key_file
         self._lifetime = lifetime
-        self._secure = secure
+        self._secure = gateway_url.startswith("https://")
+        self._cookie = cookie_name(gateway_url)
 
     def bearer(self, request: web.Request) -> identity.Caller:
         """Give the user whose token is in the `Authorization` header.
@@ -72,7 +75,7 @@ class Sessions:
         """
         if "Authorization" in request.headers:
             return self.bearer(request)
-        token = request.cookies.get(COOKIE, "")
+        token = request.cookies.get(self._cookie, "")
         if not token:
             raise errors.Unauthenticated("TOKEN_MISSING", "You are not signed in")
         caller = self._user(f"Bearer {token}")
@@ -103,7 +106,7 @@ class Sessions:
             headers={"kid": tokens.USERS},
         )
         response.set_cookie(
-            COOKIE,
+            self._cookie,
             token,
             max_age=lifetime,
             path="/",
@@ -114,7 +117,9 @@ class Sessions:
 
     def close(self, response: web.StreamResponse) -> None:
         """Take the cookie away."""
-        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Lax", secure=self._secure)
+        response.del_cookie(
+            self._cookie, path="/", httponly=True, samesite="Lax", secure=self._secure
+        )
 
     def _user(self, authorization: str) -> identity.Caller:
         caller = self._authenticator.authenticate(authorization)
@@ -135,10 +140,25 @@ def user_of(caller: identity.Caller) -> User:
     )
 
 
+def cookie_name(gateway_url: str) -> str:
+    """Give the cookie's name for a gateway: with its port, but for the usual one.
+
+    Cookies are kept by host, not by port: a second stack on a machine would otherwise sign
+    its user out of the first.
+    """
+    port = URL(gateway_url).explicit_port
+    return COOKIE if port in {None, _DEFAULT_PORT} else f"{COOKIE}_{port}"
+
+
 def without_session(cookies: str) -> str:
-    """Give a `Cookie` header without our session; empty when nothing else was in it."""
+    """Give a `Cookie` header without sessions, other stacks' included; empty if nothing is left."""
     kept = (part.strip() for part in cookies.split(";"))
-    return "; ".join(part for part in kept if part and part.split("=")[0].strip() != COOKIE)
+    return "; ".join(part for part in kept if part and not _is_session(part))
+
+
+def _is_session(cookie: str) -> bool:
+    name = cookie.split("=")[0].strip()
+    return name == COOKIE or name.startswith(f"{COOKIE}_")
 
 
 def _require_own_origin(request: web.Request) -> None:

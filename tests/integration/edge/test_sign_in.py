@@ -7,18 +7,19 @@ import jwt
 import pytest
 import redis
 
+from services.edge.sessions import cookie_name
 from tests.integration.edge.people import Person
 from tests.integration.envoy.door import Door
 from tests.integration.quota.valkey import Valkey
 
 
-async def test_a_link_signs_in_once(person: Person) -> None:
+async def test_a_link_signs_in_once(person: Person, door: Door) -> None:
     """The first to open a link is signed in; for everybody else it is void."""
     link = await person.link()
     async with person.session.get(link, allow_redirects=False) as answer:
         assert (answer.status, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"]
-    assert cookie.startswith("codestudio_session=")
+    assert cookie.startswith(f"{cookie_name(door.url)}=")
     for part in ("HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=43200"):
         assert part in cookie
     status, text, _ = await person.get("/")
@@ -63,7 +64,7 @@ async def test_the_stacks_own_link(person: Person, valkey: Valkey, door: Door) -
     with redis.Redis.from_url(valkey.url) as client:
         client.set("signin:abc", json.dumps(value), ex=60)
     async with person.session.get("/auth/login?code=abc", allow_redirects=False) as answer:
-        token = answer.cookies["codestudio_session"].value
+        token = answer.cookies[cookie_name(door.url)].value
     claims = jwt.decode(token, options={"verify_signature": False})
     assert {name: claims[name] for name in value} == value
     async with aiohttp.ClientSession(door.url) as program:
@@ -92,7 +93,7 @@ async def test_a_session_does_not_outlive_its_token(person: Person, door: Door) 
     async with person.session.post("/auth/links", headers=headers) as answer:
         url = (await answer.json())["url"].removeprefix(door.url)
     async with person.session.get(url, allow_redirects=False) as answer:
-        assert int(answer.cookies["codestudio_session"]["max-age"]) <= 60
+        assert int(answer.cookies[cookie_name(door.url)]["max-age"]) <= 60
 
 
 async def test_sign_out(person: Person) -> None:

@@ -46,6 +46,7 @@ def test_no_path_leaves_the_host(path: str) -> None:
         ("codestudio_session=abc; codestudio_session=def", ""),
         (" codestudio_session =abc;a=1", "a=1"),
         ("codestudio_session; a=1", "a=1"),
+        ("codestudio_session_3210=abc; a=1", "a=1"),
         ("xcodestudio_session=1; codestudio_session2=2",) * 2,
         ("", ""),
     ],
@@ -53,3 +54,16 @@ def test_no_path_leaves_the_host(path: str) -> None:
 def test_only_our_session_is_taken_out(cookies: str, rest: str) -> None:
     """The session goes, in whatever form a client sends it; other cookies stay."""
     assert sessions.without_session(cookies) == rest
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://localhost:3000", "codestudio_session"),
+        ("http://localhost:3210", "codestudio_session_3210"),
+        ("https://studio.example", "codestudio_session"),
+    ],
+)
+def test_two_stacks_on_a_host_keep_their_sessions_apart(url: str, name: str) -> None:
+    """Cookies are kept by host: the port has to be in the name."""
+    assert sessions.cookie_name(url) == name
