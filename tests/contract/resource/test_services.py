@@ -113,6 +113,8 @@ async def calls(
             editor_stop_seconds=1,
             port_base=port_base,
             max_concurrent_instances=3,
+            default_cpu_request="500m",
+            default_memory_request="2Gi",
             drain_seconds=2,
             drain_settle_seconds=0,
         )
