@@ -56,6 +56,7 @@ def _seen(record: Record) -> Record:
         request_key="",
         request_hash="",
         quota=Quota.UNKNOWN,
+        start_mark=0,
         held=frozenset(),
         progress_at=0,
         hold_until=0,

@@ -125,25 +125,25 @@ def decide(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
         return Nothing() if record.outbox else Forget()
     match record.state:
         case State.DELETING:
-            return _delete(record)
+            return _delete(record, now, policy)
         case State.STOPPING | State.FAILING:
-            return _wind_down(record, now)
+            return _wind_down(record, now, policy)
         case State.STOPPED | State.FAILED:
-            return _rest(record, sight)
+            return _rest(record, sight, now, policy)
     return _run(record, sight, now, policy)
 
 
-def _delete(record: Record) -> Action:
+def _delete(record: Record, now: int, policy: Policy) -> Action:
     if Held.WORKLOAD in record.held:
         return Delete()
     if Held.PORTS in record.held:
         return Deallocate()
     if record.quota is not Quota.NONE:
-        return ReleaseQuota()
+        return _after_start(record, now, policy) or ReleaseQuota()
     return Change(replace(record, gone=True, request_key="", request_hash=""))
 
 
-def _wind_down(record: Record, now: int) -> Action:
+def _wind_down(record: Record, now: int, policy: Policy) -> Action:
     if Held.WORKLOAD in record.held:
         return Stop()
     if Held.PORTS in record.held:
@@ -153,20 +153,28 @@ def _wind_down(record: Record, now: int) -> Action:
         return Change(transitions.starting_over(record, now))
     if record.state is State.FAILING:
         if record.quota is not Quota.NONE:
-            return ReleaseQuota()
+            return _after_start(record, now, policy) or ReleaseQuota()
         return Change(replace(record, state=State.FAILED))
     if record.quota is not Quota.STOPPED:
-        return ReserveQuota(Quota.STOPPED)
+        return _after_start(record, now, policy) or ReserveQuota(Quota.STOPPED)
     return Change(replace(record, state=State.STOPPED))
 
 
-def _rest(record: Record, sight: Sight) -> Action:
+def _rest(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
     if sight.known and sight.workload is not None and sight.workload.runs:
         # A start that was under way when the stop came, and was told late.
         return Stop() if sight.confirmed else Observe()
-    if record.state is State.FAILED:
-        return Nothing() if record.quota is Quota.NONE else ReleaseQuota()
-    return Nothing() if record.quota is Quota.STOPPED else ReserveQuota(Quota.STOPPED)
+    failed = record.state is State.FAILED
+    if record.quota is (Quota.NONE if failed else Quota.STOPPED):
+        return Nothing()
+    mend = ReleaseQuota() if failed else ReserveQuota(Quota.STOPPED)
+    return _after_start(record, now, policy) or mend
+
+
+def _after_start(record: Record, now: int, policy: Policy) -> Nothing | None:
+    """Wait while a call to start it may still reserve; None if there is none."""
+    over = record.start_mark + policy.claim_abandon if record.start_mark else 0
+    return Nothing(over) if now < over else None
 
 
 def _run(record: Record, sight: Sight, now: int, policy: Policy) -> Action:

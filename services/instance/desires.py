@@ -38,25 +38,29 @@ class Desires:
             errors.FailedPrecondition: It is being deleted (INSTANCE_DELETING).
             errors.ResourceExhausted: The quota does not allow it (QUOTA_EXCEEDED).
         """
-        expected = etag
-        for _ in range(_ATTEMPTS):
-            record = await self._read(instance_id, expected)
-            _refuse_deleting(record)
-            up = record.state in (State.PENDING, State.STARTING, State.RUNNING)
-            if record.desired is Desired.RUNNING and up:
-                return record
-            # From here on the ledger may hold more than the record says: say so first, so that
-            # whoever finds the record after a crash makes it right.
-            marked = await self._store.update(record, replace(record, quota=Quota.UNKNOWN))
-            if marked is None:
-                continue
-            try:
+        mark = times.now()
+        try:
+            for _ in range(_ATTEMPTS):
+                record = await self._read(instance_id, etag)
+                _refuse_deleting(record)
+                up = record.state in (State.PENDING, State.STARTING, State.RUNNING)
+                if record.desired is Desired.RUNNING and up:
+                    return record
+                # From here on the ledger may hold more than the record says: say so first, so
+                # that whoever finds the record after a crash makes it right.
+                marked = await self._store.update(
+                    record, replace(record, quota=Quota.UNKNOWN, start_mark=mark)
+                )
+                if marked is None:
+                    continue
                 await self._peers.reserve_quota(marked, Quota.RUNNING)
-            except errors.DomainError:
-                self._on_wanted(marked)
-                raise
-            if written := await self._write(marked, transitions.start_wanted(marked, times.now())):
-                return written
+                wanted = transitions.start_wanted(marked, times.now())
+                if written := await self._write(marked, wanted):
+                    return written
+        except errors.DomainError:
+            await self._unmark(instance_id, mark)
+            raise
+        await self._unmark(instance_id, mark)
         raise _busy(instance_id)
 
     async def stop(self, instance_id: str, etag: str) -> Record:
@@ -93,6 +97,14 @@ class Desires:
             if await self._write(record, transitions.delete_wanted(record)):
                 return
         raise _busy(instance_id)
+
+    async def _unmark(self, instance_id: str, mark: int) -> None:
+        """Let the reconciler make right what the ledger holds; where we cannot, time does."""
+        record = await self._store.get(instance_id)
+        if record is not None and record.start_mark == mark:
+            freed = await self._store.update(record, replace(record, start_mark=0))
+            if freed is not None:
+                self._on_wanted(freed)
 
     async def _read(self, instance_id: str, etag: str) -> Record:
         record = await self._store.get(instance_id)

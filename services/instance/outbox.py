@@ -108,7 +108,7 @@ class Outbox:
                 shown = json_format.MessageToDict(message, preserving_proto_field_name=True)
                 # It may hold secrets, and whoever wants the state does not need it.
                 shown.pop("environment", None)
-                await self._redis.client.setex(key, STATE_SECONDS, json.dumps(shown))
+                await self._redis.client.set(key, json.dumps(shown), ex=STATE_SECONDS)
         except redis_errors.RedisError:
             _log.debug("state is not shown", instance_id=message.id)
 

@@ -206,15 +206,15 @@ class MeshPeers:
         return list(answer.lines)
 
     @property
-    def _quota(self) -> quota_service_pb2_grpc.QuotaServiceAsyncStub:
+    def _quota(self) -> "quota_service_pb2_grpc.QuotaServiceAsyncStub":
         return self._mesh.stub(quota_service_pb2_grpc.QuotaServiceStub)
 
     @property
-    def _resources(self) -> resource_service_pb2_grpc.ResourceServiceAsyncStub:
+    def _resources(self) -> "resource_service_pb2_grpc.ResourceServiceAsyncStub":
         return self._mesh.stub(resource_service_pb2_grpc.ResourceServiceStub)
 
     @property
-    def _workloads(self) -> workload_service_pb2_grpc.WorkloadServiceAsyncStub:
+    def _workloads(self) -> "workload_service_pb2_grpc.WorkloadServiceAsyncStub":
         return self._mesh.stub(workload_service_pb2_grpc.WorkloadServiceStub)
 
 

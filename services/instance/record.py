@@ -173,6 +173,10 @@ class Record:
     request_hash: str = ""
     """Fingerprint of that request's body."""
     quota: Quota = Quota.UNKNOWN
+    start_mark: int = 0
+    """When a call to start it began to change what the ledger holds; 0 when that is over. Until
+    then, or until the call must have died, nobody else makes the ledger right: the call may
+    come last."""
     held: frozenset[Held] = frozenset()
     """On the way down: what has not been given back yet."""
     progress_at: int = 0

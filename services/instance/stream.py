@@ -114,7 +114,9 @@ class Stream:
         except nats.js.errors.NotFoundError:
             self.lost()
             raise
-        last = info.state.first_seq - 1
+        # A stream that never held anything says 0, of which no consumer wants to hear.
+        first = max(1, info.state.first_seq)
+        last = first - 1
         if info.state.messages:
             with contextlib.suppress(nats.js.errors.NotFoundError):
                 last = (await jetstream.get_last_msg(NAME, SUBJECTS)).seq or last
@@ -124,7 +126,7 @@ class Stream:
             if isinstance(created, datetime.datetime)
             else str(created)
         )
-        return Extent(identity=identity, first=info.state.first_seq, last=last)
+        return Extent(identity=identity, first=first, last=last)
 
 
 def read(message: Msg) -> Event:

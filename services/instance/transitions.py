@@ -51,7 +51,9 @@ def admitted(record: Record, now: int) -> Record:
 
 def start_wanted(record: Record, now: int) -> Record:
     """Its owner wants it to run. Quota was asked for; what the ledger holds is to be confirmed."""
-    wanted = replace(record, desired=Desired.RUNNING, failure=None, quota=Quota.UNKNOWN)
+    wanted = replace(
+        record, desired=Desired.RUNNING, failure=None, quota=Quota.UNKNOWN, start_mark=0
+    )
     if record.state in (State.STOPPED, State.FAILED):
         return starting_over(wanted, now)
     return wanted
@@ -108,13 +110,13 @@ def lifetime_over(record: Record) -> Record:
 def quota_reserved(record: Record, level: Quota, now: int) -> Record:
     """The ledger holds what is right for a level."""
     if level is not Quota.RUNNING:
-        return replace(record, quota=level)
+        return replace(record, quota=level, start_mark=0)
     return _quota_held(record, level, now)
 
 
 def quota_released(record: Record) -> Record:
     """The ledger holds nothing for it."""
-    return replace(record, quota=Quota.NONE)
+    return replace(record, quota=Quota.NONE, start_mark=0)
 
 
 def allocated(record: Record, ports: Ports, now: int) -> Record:
@@ -186,12 +188,14 @@ def workload_lost(
     """
     fell = record.state is State.RUNNING
     reason = "Exited" if ended else "Lost"
-    record = record.noting(Step.WORKLOAD, False, reason, why, now).noting(
-        Step.EDITOR, False, reason, why, now
-    )
+    for step in (Step.RESOURCES, Step.WORKLOAD, Step.EDITOR):
+        record = record.noting(step, False, reason, why, now)
+    # Ports and quota are asked for again: whoever took the workload away, such as a replica
+    # that was paused for longer than its lease, may have taken them as well.
     return replace(
         record,
         state=State.STARTING,
+        quota=Quota.UNKNOWN,
         progress_at=now if fell else record.progress_at,
         stop_reason=StopReason.EXITED if ended else record.stop_reason,
         exits=exits,
