@@ -163,10 +163,13 @@ local function set_grpc_status(handle, headers, error)
 end
 
 local function answer_grpc(handle, headers, request)
-  local message = header(headers, "grpc-message")
-  if not starts(message, LOCAL_REPLY_START) then return end
-  local error = local_error(envelope.percent_decode(message))
-  if error then set_grpc_status(handle, headers, complete(handle, error, request)) end
+  local status = tonumber(header(headers, "grpc-status")) or 0
+  if status == 0 or header(headers, "grpc-status-details-bin") then return end
+  local message = envelope.percent_decode(header(headers, "grpc-message") or "")
+  -- A service's own errors have our detail; those of the gRPC library below it do not.
+  local error = starts(message, LOCAL_REPLY_START) and local_error(message)
+    or errors.of_library(status, message, service_of(request))
+  set_grpc_status(handle, headers, complete(handle, error, request))
 end
 
 -- Tells whether the transcoder made a gRPC request of this one.
