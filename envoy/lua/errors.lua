@@ -49,7 +49,7 @@ local MESSAGES = {
   OVERLOADED = "The gateway has too much to do; try again shortly",
 }
 
--- The code of gRPC's own statuses, by number, where a service sent no detail of ours.
+-- The codes of gRPC's own statuses, by number.
 local GRPC_NAMES = {
   [1] = "CANCELLED", [2] = "INTERNAL_ERROR", [3] = "INVALID_ARGUMENT", [4] = "DEADLINE_EXCEEDED",
   [5] = "NOT_FOUND", [6] = "ALREADY_EXISTS", [7] = "PERMISSION_DENIED",

@@ -9,8 +9,9 @@ import asyncio
 import collections
 import dataclasses
 import time
+from collections.abc import Awaitable
+from typing import TypeVar
 
-import grpc
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 
 from services.chassis import errors, identity
@@ -21,12 +22,13 @@ REMEMBERED = 4096
 
 PAGE_SIZE = 100
 
+# Envoy waits 8 s for our word about an editor (envoy/lds.yaml, ext_authz).
 _TIMEOUT = 5.0
 # With an old answer at hand nobody should wait long for a new one, nor every request try.
 _TIMEOUT_WITH_STALE = 2.0
 _PAUSE_AFTER_FAILURE = 2.0
-_DOWN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
+_Answer = TypeVar("_Answer")
 _Key = tuple[str, tuple[str, ...], str]
 
 
@@ -75,7 +77,7 @@ class Instances:
         try:
             return await self._ask(key, caller, _TIMEOUT_WITH_STALE if usable else _TIMEOUT)
         except errors.DomainError as error:
-            if error.status not in _DOWN:
+            if not isinstance(error, errors.Unavailable):
                 self._known.pop(key, None)
                 raise
             if known is None or not usable:
@@ -95,7 +97,7 @@ class Instances:
         request = instance_service_pb2.ListInstancesRequest(
             page_size=PAGE_SIZE, page_token=page_token
         )
-        return await self._stub(caller).ListInstances(request, timeout=_TIMEOUT)
+        return await _in_time(self._stub(caller).ListInstances(request, timeout=_TIMEOUT))
 
     async def start(self, caller: identity.Caller, instance_id: str) -> None:
         """Ask for an instance to run.
@@ -105,7 +107,7 @@ class Instances:
 
         """
         request = instance_service_pb2.StartInstanceRequest(id=instance_id)
-        await self._stub(caller).StartInstance(request, timeout=_TIMEOUT)
+        await _in_time(self._stub(caller).StartInstance(request, timeout=_TIMEOUT))
 
     async def stop(self, caller: identity.Caller, instance_id: str) -> None:
         """Ask for an instance to stop; whoever asked last whether it runs is forgotten.
@@ -115,7 +117,7 @@ class Instances:
 
         """
         request = instance_service_pb2.StopInstanceRequest(id=instance_id)
-        await self._stub(caller).StopInstance(request, timeout=_TIMEOUT)
+        await _in_time(self._stub(caller).StopInstance(request, timeout=_TIMEOUT))
         for key in [key for key in self._known if key[2] == instance_id]:
             del self._known[key]
 
@@ -140,9 +142,7 @@ class Instances:
         self, key: _Key, caller: identity.Caller, timeout: float
     ) -> instance_pb2.Instance:
         request = instance_service_pb2.GetInstanceRequest(id=key[2])
-        instance: instance_pb2.Instance = await self._stub(caller).GetInstance(
-            request, timeout=timeout
-        )
+        instance = await _in_time(self._stub(caller).GetInstance(request, timeout=timeout))
         self._known[key] = _Remembered(instance, time.monotonic())
         self._known.move_to_end(key)
         while len(self._known) > REMEMBERED:
@@ -158,3 +158,13 @@ class Instances:
     def _is_running(known: _Remembered) -> bool:
         # Any other state is on its way to somewhere and asked for anew each time.
         return known.instance.state == instance_pb2.INSTANCE_STATE_RUNNING
+
+
+async def _in_time(asking: Awaitable[_Answer]) -> _Answer:
+    """Give the answer; none in time means the control plane is down, as far as people care."""
+    try:
+        return await asking
+    except errors.DeadlineExceeded as error:
+        raise errors.Unavailable(
+            "SERVICE_UNAVAILABLE", "instance-service did not answer in time; try again shortly"
+        ) from error

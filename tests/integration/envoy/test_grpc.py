@@ -91,6 +91,17 @@ async def test_service_error_is_untouched(door: Door, api: Api, channel: grpc.ai
 
 
 @pytest.mark.usefixtures("api")
+async def test_an_error_of_grpc_itself(door: Door, channel: grpc.aio.Channel) -> None:
+    """A message too large for any service to see is refused with our detail."""
+    stub = instance_service_pb2_grpc.InstanceServiceStub(channel)
+    request = instance_service_pb2.GetInstanceRequest(id="x" * 5 * 1024**2)
+    error = await failing(stub.GetInstance(request, metadata=list(door.bearer().items())))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    detail = detail_of(error)
+    assert (detail.code, detail.service) == ("REQUEST_TOO_LARGE", "instance-service")
+
+
+@pytest.mark.usefixtures("api")
 async def test_tools_need_no_token(channel: grpc.aio.Channel) -> None:
     """Reflection and health answer before a caller has a token."""
     health = health_pb2_grpc.HealthStub(channel)
