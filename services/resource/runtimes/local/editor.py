@@ -122,6 +122,8 @@ def environment(
 
 
 FIRST_SETTINGS: Mapping[str, object] = {
+    # A local stack lies in a checkout, whose repository is not the developer's.
+    "git.openRepositoryInParentFolders": "never",
     "security.workspace.trust.enabled": False,
     "telemetry.telemetryLevel": "off",
     "workbench.secondarySideBar.defaultVisibility": "hidden",
