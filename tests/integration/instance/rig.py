@@ -166,13 +166,13 @@ class Replica:
 
     def watch(
         self,
-        filter: str = "",
+        text: str = "",
         resume_token: str = "",
-        metadata: Any = None,  # noqa: A002
+        metadata: Any = None,
     ) -> Any:
         """Watch instances."""
         return self.stub.WatchInstances(
-            instance_service_pb2.WatchInstancesRequest(filter=filter, resume_token=resume_token),
+            instance_service_pb2.WatchInstancesRequest(filter=text, resume_token=resume_token),
             metadata=metadata or self.metadata,
         )
 
@@ -194,17 +194,18 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout: fl
 async def replica(parts: Parts, **settings: Any) -> AsyncIterator[Replica]:
     """Run a replica that is ready."""
     chosen = parts.settings(**settings)
-    async with lifecycle.running(chosen, app.compose(chosen)) as running:
+    async with contextlib.AsyncExitStack() as stack:
+        clients = await stack.enter_async_context(contextlib.AsyncExitStack())
+        running = await stack.enter_async_context(lifecycle.running(chosen, app.compose(chosen)))
 
         async def ready() -> bool:
             return bool(running.health.ready)
 
         await until(ready, "the service is ready")
         client = Replica(running.port, parts)
-        try:
-            yield client
-        finally:
-            await client.close()
+        # Closed last: what the service says as it goes is to be heard.
+        clients.push_async_callback(client.close)
+        yield client
 
 
 def detail(error: grpc.aio.AioRpcError) -> error_pb2.ErrorDetail:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import grpc
 import pytest
-from codestudio.common.v1 import error_pb2
 from codestudio.instance.v1 import instance_pb2
 
-from tests.integration.instance import rig, world
+from tests.integration.instance import rig
 
 
 async def test_created_it_runs_and_deleted_nothing_is_left(service: rig.Replica) -> None:
@@ -45,14 +42,3 @@ async def test_created_it_runs_and_deleted_nothing_is_left(service: rig.Replica)
         await service.delete(made.id)
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     await service.delete(made.id, allow_missing=True)
-
-
-async def test_latency_of_a_start(service: rig.Replica) -> None:
-    """Print what the control plane costs (no assertion: see tests/bench)."""
-    took = []
-    for number in range(10):
-        began = time.perf_counter()
-        made = await service.create(id=f"quick-{number}")
-        await service.until(made.id, "RUNNING")
-        took.append(time.perf_counter() - began)
-    print("create to RUNNING", sorted(round(one * 1000, 1) for one in took))

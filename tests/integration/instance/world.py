@@ -10,7 +10,7 @@ import asyncio
 import collections
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import grpc
 from codestudio.common.v1 import error_pb2, stream_pb2
@@ -50,11 +50,10 @@ class World(
         """By method: what it answers instead."""
         self.ready_after: float | None = 0.0
         """Seconds from start to READY; None for never."""
-        self.before: Callable[[str, str], None] = lambda method, instance_id: None
-        """Called before every call; may raise to do nothing, as if the line was cut."""
         self._watchers: set[asyncio.Queue[workload_service_pb2.WatchWorkloadsResponse]] = set()
         self._starts: set[asyncio.Task[None]] = set()
-        self._pids = 1000
+        self.started = 0
+        """Processes started."""
 
     def put(self, instance_id: str, phase: Phase.ValueType, **fields: object) -> None:
         """Make something happen to a workload."""
@@ -127,11 +126,11 @@ class World(
         known = self.workloads.get(request.instance_id)
         if known is not None and known.phase in (STARTING, READY):
             return known
-        self._pids += 1
+        self.started += 1
         workload = workload_service_pb2.Workload(
             instance_id=request.instance_id,
             phase=STARTING,
-            runtime_id=f"pid {self._pids}",
+            runtime_id=f"pid {self.started}",
             endpoint=f"127.0.0.1:{request.web_port}",
             paths_ready=True,
         )
@@ -217,7 +216,6 @@ class World(
         self.calls[method] += 1
         if method in self.faults:
             await refuse(context, *self.faults[method])
-        self.before(method, instance_id)
 
 
 async def refuse(context: grpc.aio.ServicerContext, code: grpc.StatusCode, name: str) -> None:

@@ -182,14 +182,14 @@ async def test_whoever_gets_in_between_it_ends_as_wanted(path: str, op: str) -> 
                 await _live([*way, (op, "ada", kill_at, (number, other))])
 
 
-@pytest.mark.parametrize("kill_at", range(0, 12))
+@pytest.mark.parametrize("kill_at", range(12))
 @pytest.mark.parametrize("op", ["create", "create-stopped"])
 async def test_a_create_killed_anywhere_is_whole_or_nothing(op: str, kill_at: int) -> None:
     """After a kill at any line of a create there is an instance as asked for, or no trace of it."""
     await _live([(op, "ada", kill_at, None)])
 
 
-@pytest.mark.parametrize("kill_at", range(0, 8))
+@pytest.mark.parametrize("kill_at", range(8))
 async def test_a_retry_of_a_killed_create_makes_one_instance(kill_at: int) -> None:
     """A retry with the same request_id goes on where the killed one was, without a second one."""
     world = World()

@@ -357,13 +357,16 @@ class _Effect:
 def time_of(world: World) -> Iterator[None]:
     """Make the world's clock everybody's; it goes on when somebody waits."""
 
+    def now() -> int:
+        return world.clock
+
     async def wait(pause: float) -> float:
         world.clock += 500
         await asyncio.sleep(0)
         return pause
 
     with (
-        mock.patch.object(times, "now", lambda: world.clock),
+        mock.patch.object(times, "now", now),
         mock.patch.object(admission, "_wait", wait),
     ):
         yield
