@@ -15,6 +15,7 @@ from services.chassis import authentication, authorisation, context, errors, ide
 from services.chassis.interceptors import request as requests
 from services.chassis.interceptors.calls import Calls
 from services.chassis.interceptors.measures import Measures
+from services.chassis.interceptors.opening import Opening
 
 _log = structlog.get_logger(__name__)
 
@@ -131,11 +132,17 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             try:
                 self._admit(method, rule, rpc)
                 message = _message(request, read)
-                # At once, not with the first message: a watch may be quiet for long.
-                await rpc.send_initial_metadata(rpc.trailing_metadata())
-                async with contextlib.aclosing(behavior(message, rpc)) as answers:
-                    async for answer in answers:
-                        yield answer
+                opening = Opening(rpc)
+                opened = False
+                try:
+                    async with contextlib.aclosing(behavior(message, rpc)) as answers:
+                        async for answer in answers:
+                            if not opened:
+                                await opening.now()
+                                opened = True
+                            yield answer
+                finally:
+                    await opening.stop()
             except GeneratorExit:
                 code = "CANCELLED"
                 raise

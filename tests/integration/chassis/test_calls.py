@@ -163,7 +163,7 @@ async def test_the_request_id_is_kept_and_returned(served: parts.Served) -> None
         assert seen[-1] == minted
 
 
-async def test_a_stream_names_its_request_at_once(served: parts.Served) -> None:
+async def test_a_stream_names_its_request_soon(served: parts.Served) -> None:
     """Before its first message, which may be long in coming."""
     call = served.stub.WatchInstances(
         instance_service_pb2.WatchInstancesRequest(),
@@ -171,6 +171,21 @@ async def test_a_stream_names_its_request_at_once(served: parts.Served) -> None:
     )
     assert dict(await call.initial_metadata())["x-request-id"] == "s-1"
     call.cancel()
+
+
+async def test_a_stream_refused_at_first_has_no_headers(served: parts.Served) -> None:
+    """So that a proxy may still give it the HTTP status of the error."""
+
+    async def refuse(*_):
+        await asyncio.sleep(0)
+        raise errors.InvalidArgument("INVALID_ARGUMENT", "filter: no such field")
+        yield
+
+    served.servicer.watch = refuse
+    call = served.watch()
+    code, detail = await parts.refusal(call.read())
+    assert (code, detail.code) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
+    assert not list(await call.initial_metadata())
 
 
 async def test_deadlines_reach_the_handler(served: parts.Served) -> None:
