@@ -25,8 +25,8 @@ def stack() -> Iterator[Stack]:
         port_offset=ports.free_offset(),
         editor_command=str(command),
     )
-    running.up()
     try:
+        running.up()
         yield running
     finally:
         running.down()
