@@ -36,7 +36,11 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
     channel = mesh.Mesh(settings)
 
     store = Store(mongo=mongo)
-    peers = MeshPeers(mesh=channel, stop_seconds=settings.stop_seconds)
+    peers = MeshPeers(
+        mesh=channel,
+        stop_seconds=settings.stop_seconds,
+        reserve_seconds=settings.reserve_seconds,
+    )
     events = Stream(nats=nats, max_age=settings.events_max_age)
     queue = Workqueue()
 

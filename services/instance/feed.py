@@ -24,6 +24,8 @@ killed comes back without it, and says nothing."""
 _INACTIVE = 30.0
 _PAUSE = 0.2
 _HISTORY_BATCH = 500
+_HISTORY_SECONDS = 5.0
+"""Longest time for a batch: what was to be read may have grown too old just now."""
 
 
 class Expired(errors.OutOfRange):
@@ -212,7 +214,10 @@ class Feed:
             return []
         found: list[Event] = []
         reader = Reader(nats=self._nats, after=after)
-        async with contextlib.aclosing(reader.events()) as events:
+        async with (
+            asyncio.timeout(_HISTORY_SECONDS),
+            contextlib.aclosing(reader.events()) as events,
+        ):
             async for event in events:
                 found.append(event)
                 if event.sequence >= end or len(found) >= _HISTORY_BATCH:

@@ -7,7 +7,6 @@ what they wrote.
 
 import asyncio
 import dataclasses
-import time
 from dataclasses import replace
 
 import structlog
@@ -185,12 +184,11 @@ class Pass:
         noted = changes.note(stored, record, times.now())
         if noted == stored:
             return stored
-        began = time.monotonic()
         written = await means.store.update(stored, noted)
         if written is None:
             raise _Lost
         if written.visible:
-            means.cache.put(translation.instance(written), read_at=began)
+            means.cache.renew(translation.instance(written))
         elif stored.visible:
             means.cache.drop(translation.instance(written))
         self._tell(written)

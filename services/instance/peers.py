@@ -86,8 +86,9 @@ def workload(message: workload_service_pb2.Workload) -> Workload | None:
 class MeshPeers:
     """The real ones, over the mesh."""
 
-    def __init__(self, *, mesh: mesh.Mesh, stop_seconds: float) -> None:
+    def __init__(self, *, mesh: mesh.Mesh, stop_seconds: float, reserve_seconds: float) -> None:
         self._mesh = mesh
+        self._reserve_seconds = reserve_seconds
         self._stop_seconds = stop_seconds
 
     async def reserve_quota(self, record: Record, level: Quota) -> None:
@@ -95,7 +96,8 @@ class MeshPeers:
         await self._quota.ReserveQuota(
             quota_service_pb2.ReserveQuotaRequest(
                 namespace=record.namespace, instance_id=record.id, amounts=amounts(record, level)
-            )
+            ),
+            timeout=self._reserve_seconds,
         )
 
     async def check_quota(self, record: Record, level: Quota) -> None:

@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import dataclasses
 import random
+import time
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import connectors, context, errors, leases
-from services.instance import decide, times
+from services.instance import decide, times, translation
 from services.instance.passes import Means, Pass
 from services.instance.record import Record, State
 from services.instance.workqueue import Urgency
@@ -56,7 +57,9 @@ class Reconciler:
         self._look = asyncio.Event()
 
     def wanted(self, record: Record) -> None:
-        """Somebody wrote what is wanted: act on it now."""
+        """Somebody wrote what is wanted: act on it now, and let them read it."""
+        if record.visible:
+            self._means.cache.put(translation.instance(record), read_at=time.monotonic())
         self._fresh[record.id] = record
         self._attempts.pop(record.id, None)
         self._means.queue.add(record.id, Urgency.HUMAN)

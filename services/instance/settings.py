@@ -72,19 +72,23 @@ class InstanceSettings(ServiceSettings):
     claim_takeover_seconds: float = Field(default=2.0, gt=0)
     """A creation that hangs this long may be taken over by a retry of the same request."""
 
-    claim_abandon_seconds: float = Field(default=30.0, gt=0)
-    """A creation that hangs this long is withdrawn: longer than any caller waits."""
+    claim_abandon_seconds: float = Field(default=15.0, gt=0)
+    """A creation, or a call to start, that hangs this long is undone: its caller is dead. More
+    than a write and a reservation can take (`dependency_timeout` and `reserve_seconds`)."""
+
+    reserve_seconds: float = Field(default=5.0, gt=0)
+    """Longest wait for a reservation of quota."""
 
     cache_seconds: float = Field(default=1.0, ge=0)
     """Oldest an instance read from memory may be; 0 reads the database every time."""
 
-    cache_entries: int = Field(default=10_000, ge=1)
+    cache_entries: int = Field(default=2_000, ge=1)
     """Instances held in memory at most."""
 
     heartbeat_seconds: float = Field(default=15.0, gt=0, le=20)
     """Longest silence on a watch; the contract promises 20."""
 
-    events_kept: int = Field(default=10_000, ge=1)
+    events_kept: int = Field(default=2_000, ge=1)
     """Newest events kept in memory for watches; older ones are read from JetStream."""
 
     events_max_age: float = Field(default=86_400.0, gt=0)

@@ -140,7 +140,7 @@ class _Watch:
         """Return what happened since; nothing if nothing did, or it cannot be read just now."""
         try:
             events = await self._feed.read(self._identity, self._seen, until)
-        except nats.errors.Error:
+        except (nats.errors.Error, TimeoutError, errors.Unavailable):
             # Back soon: the feed reconnects, and nothing is missed meanwhile.
             await asyncio.sleep(_RETRY)
             return []

@@ -2,7 +2,6 @@
 
 import asyncio
 import enum
-import heapq
 import itertools
 
 
@@ -25,13 +24,12 @@ class Workqueue:
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[Urgency, int, str]] = []
+        self._entries: asyncio.PriorityQueue[tuple[Urgency, int, str]] = asyncio.PriorityQueue()
         self._waiting: dict[str, Urgency] = {}
         self._again: dict[str, Urgency] = {}
         self._busy: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._order = itertools.count()
-        self._wakeup: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -45,8 +43,7 @@ class Workqueue:
         if waiting is not None and waiting <= urgency:
             return
         self._waiting[key] = urgency
-        heapq.heappush(self._heap, (urgency, next(self._order), key))
-        self._wake()
+        self._entries.put_nowait((urgency, next(self._order), key))
 
     def add_later(self, key: str, seconds: float, urgency: Urgency) -> None:
         """Add a key after a while, or earlier if it was to be added earlier anyway."""
@@ -62,16 +59,12 @@ class Workqueue:
     async def get(self) -> tuple[str, Urgency]:
         """Wait for the most urgent key and take it; `done` has to follow."""
         while True:
-            while self._heap:
-                urgency, _, key = heapq.heappop(self._heap)
-                # A key that became more urgent has left its earlier entry behind.
-                if self._waiting.get(key) is urgency:
-                    del self._waiting[key]
-                    self._busy.add(key)
-                    return key, urgency
-            if self._wakeup is None or self._wakeup.done():
-                self._wakeup = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._wakeup)
+            urgency, _, key = await self._entries.get()
+            # A key that became more urgent has left its earlier entry behind.
+            if self._waiting.get(key) is urgency:
+                del self._waiting[key]
+                self._busy.add(key)
+                return key, urgency
 
     def done(self, key: str) -> None:
         """Give a key back; one that was added meanwhile comes again."""
@@ -89,7 +82,3 @@ class Workqueue:
     def _due(self, key: str, urgency: Urgency) -> None:
         self._timers.pop(key, None)
         self.add(key, urgency)
-
-    def _wake(self) -> None:
-        if self._wakeup is not None and not self._wakeup.done():
-            self._wakeup.set_result(None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from typing import Any
 
 import grpc
 import pytest
+import redis.asyncio as redis
 from codestudio.common.v1 import resources_pb2
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 
@@ -276,6 +278,43 @@ async def test_logs_and_status(service: rig.Replica) -> None:
     )
     assert status.state == instance_pb2.INSTANCE_STATE_RUNNING
     assert len(status.conditions) == 5
+
+
+async def test_writers_read_what_they_wrote(service: rig.Replica) -> None:
+    """Whoever was told that a write succeeded sees it in the next read."""
+    for number in range(5):
+        made = await service.create(id=f"own-{number}")
+        assert (await service.get(made.id)).version >= made.version
+        await service.until(made.id, "RUNNING")
+        stopped = await service.stop(made.id)
+        assert (await service.get(made.id)).version >= stopped.version
+        await service.delete(made.id)
+        assert await service.state(made.id) in ("DELETING", "GONE")
+
+
+async def test_the_state_is_where_other_services_look_for_it(service: rig.Replica) -> None:
+    """Redis has the newest state for a minute, without the environment, and no longer."""
+    async with redis.Redis.from_url(
+        service.parts.stack.plan.redis_url, decode_responses=True
+    ) as client:
+        await service.create(id="shown", environment={"SECRET": "x"})
+        await service.until("shown", "RUNNING")
+        key = "instance_state:shown"
+
+        async def told() -> bool:
+            return json.loads(await client.get(key) or "{}").get("state") == (
+                "INSTANCE_STATE_RUNNING"
+            )
+
+        await rig.until(told, "the state is in Redis")
+        assert "SECRET" not in (await client.get(key) or "")
+        assert 0 < await client.ttl(key) <= 60
+        await service.delete("shown")
+
+        async def gone() -> bool:
+            return not await client.exists(key)
+
+        await rig.until(gone, "the state is gone from Redis")
 
 
 async def _batch(service: rig.Replica, ids: set[str]) -> None:
