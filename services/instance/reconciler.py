@@ -14,7 +14,7 @@ import time
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.chassis import connectors, context, errors, leases
+from services.chassis import cancellation, connectors, context, errors, leases
 from services.instance import decide, times, translation
 from services.instance.passes import Means, Pass
 from services.instance.record import Record, State
@@ -32,6 +32,8 @@ WAITING = Gauge("codestudio_reconcile_waiting", "Instances waiting to be looked 
 INSTANCES = Gauge("codestudio_instances", "Instances that are not at rest, by state.", ("state",))
 
 _LEASE_RETRY = 0.1
+_LAST_GRACE = 5.0
+"""Seconds workers have to end, should one of them have failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +77,16 @@ class Reconciler:
     async def work(self) -> None:
         """Work through the queue for ever."""
         WAITING.set_function(lambda: len(self._means.queue))
+        workers = [
+            asyncio.create_task(self._worker(), name=f"reconcile {number}")
+            for number in range(self._pace.workers)
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(self._pace.workers):
-                    group.create_task(self._worker(), name=f"reconcile {number}")
+            # No task group: it passes on the first cancellation only, and a worker may lose that.
+            await asyncio.gather(*workers)
         finally:
             self._means.queue.close()
+            await cancellation.cancel(workers, grace=_LAST_GRACE)
 
     async def resync(self) -> None:
         """Look at everything for ever: now and then, and when asked to."""
