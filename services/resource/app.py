@@ -23,6 +23,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         stack_id=settings.stack_id,
         editor_command=settings.editor_command,
         stop_grace=settings.editor_stop_seconds,
+        starts_at_once=settings.editor_starts_at_once,
     )
     allocator = Allocator(
         store=Store(redis=redis, plan=plan),

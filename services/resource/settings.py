@@ -1,5 +1,6 @@
 """Settings of the resource service."""
 
+import os
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -21,6 +22,11 @@ class ResourceSettings(ServiceSettings):
 
     editor_stop_seconds: float = Field(default=10.0, ge=0)
     """Time an editor and what runs in its terminals have to end before they are killed."""
+
+    editor_starts_at_once: int = Field(
+        default_factory=lambda: 2 * len(os.sched_getaffinity(0)), ge=1
+    )
+    """Editors that may be starting at one time: two for each processor keep it busy."""
 
     usage_sample_seconds: float = Field(default=15.0, gt=0)
     """Time between two samples of usage (specification, Prometheus' scrape_interval)."""

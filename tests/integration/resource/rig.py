@@ -47,11 +47,20 @@ def spec(name: str, port: int, **environment: str) -> Spec:
 
 @contextlib.asynccontextmanager
 async def running(
-    root: Path, command: Path | str, stack: str, *, stop_grace: float = 10.0
+    root: Path,
+    command: Path | str,
+    stack: str,
+    *,
+    stop_grace: float = 10.0,
+    starts_at_once: int = 4,
 ) -> AsyncIterator[LocalRuntime]:
     """Run a runtime; its editors are left running, as by a service that ends."""
     runtime = LocalRuntime(
-        container_root=root, stack_id=stack, editor_command=str(command), stop_grace=stop_grace
+        container_root=root,
+        stack_id=stack,
+        editor_command=str(command),
+        stop_grace=stop_grace,
+        starts_at_once=starts_at_once,
     )
     task = asyncio.create_task(runtime.run())
     try:

@@ -305,3 +305,57 @@ async def test_usage_is_measured(runtime: LocalRuntime, tmp_path: Path, port_bas
     assert (measured["i-1"].processes, measured["i-1"].memory) == (0, 0)
     assert measured["i-1"].storage > 0
     assert procfs.TICKS > 0
+
+
+async def test_editors_start_in_turn(
+    tmp_path: Path, tiny: Path, stack_id: str, port_base: int
+) -> None:
+    """While one does not answer the next waits, its process there; then it has its turn."""
+    async with rig.running(
+        tmp_path / "data", tiny, stack_id, stop_grace=1.0, starts_at_once=1
+    ) as runtime:
+        await runtime.apply(rig.spec("first", port_base, TINY="never"))
+        second = await runtime.apply(rig.spec("second", port_base + 100))
+        assert second.phase is Phase.STARTING
+        assert {one.instance_id for one in rig.roots(stack_id)} == {"first", "second"}
+        await rig.until(lambda: _log(tmp_path, "first"))
+        assert not _log(tmp_path, "second")
+        await runtime.stop("first")
+        await rig.reach(runtime, "second", Phase.READY)
+
+
+async def test_who_waits_for_its_turn_can_be_stopped(
+    tmp_path: Path, tiny: Path, stack_id: str, port_base: int
+) -> None:
+    """At once, and without having begun; the turn goes to the next."""
+    async with rig.running(
+        tmp_path / "data", tiny, stack_id, stop_grace=5.0, starts_at_once=1
+    ) as runtime:
+        await runtime.apply(rig.spec("first", port_base, TINY="never"))
+        await runtime.apply(rig.spec("second", port_base + 100))
+        await runtime.apply(rig.spec("third", port_base + 200))
+        async with asyncio.timeout(2):
+            assert (await runtime.stop("second")).phase is Phase.STOPPED
+        assert not _log(tmp_path, "second")
+        await runtime.stop("first")
+        await rig.reach(runtime, "third", Phase.READY)
+
+
+async def test_who_waits_for_its_turn_survives_us(
+    tmp_path: Path, tiny: Path, stack_id: str, port_base: int
+) -> None:
+    """When the runtime ends, what waits begins; the next runtime finds it ready."""
+    async with rig.running(
+        tmp_path / "data", tiny, stack_id, stop_grace=1.0, starts_at_once=1
+    ) as runtime:
+        await runtime.apply(rig.spec("first", port_base, TINY="never"))
+        waiting = await runtime.apply(rig.spec("second", port_base + 100))
+    async with rig.running(tmp_path / "data", tiny, stack_id, stop_grace=1.0) as runtime:
+        ready = await rig.reach(runtime, "second", Phase.READY)
+        assert ready.runtime_id == waiting.runtime_id
+
+
+def _log(root: Path, instance_id: str) -> str:
+    """Read what an instance's editor wrote; empty before its first line."""
+    logs = root / "data" / "instances" / instance_id / "logs"
+    return "".join(path.read_text() for path in logs.glob("*"))

@@ -1,10 +1,11 @@
 """The editors that run: started or adopted, followed to their end, ended."""
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from services.resource.workload import Phase, Spec, Workload
 _log = structlog.get_logger(__name__)
 
 _EXPLAIN_LINES = 50
+_TURN_SECONDS = 15.0
+"""How long an editor that does not answer may keep the next from starting."""
 
 
 class Editors:
@@ -39,6 +42,7 @@ class Editors:
         container_root: Path,
         stack_id: str,
         editor_command: str,
+        starts_at_once: int,
         on_exit: Callable[[str], None],
     ) -> None:
         """Begin with no editors.
@@ -50,6 +54,7 @@ class Editors:
             container_root: CONTAINER_ROOT of the editors' environment.
             stack_id: Marks what is ours.
             editor_command: The editor, or empty to look it up.
+            starts_at_once: Editors that may be starting at one time; others wait their turn.
             on_exit: Told of each instance whose editor ended by itself.
         """
         self._state = state
@@ -58,6 +63,7 @@ class Editors:
         self._container_root = container_root
         self._stack_id = stack_id
         self._editor_command = editor_command
+        self._starting = asyncio.Semaphore(starts_at_once)
         self._on_exit = on_exit
         self._processes: dict[str, EditorProcess] = {}
 
@@ -99,8 +105,7 @@ class Editors:
             # Before the deed: should we die right after it, the process is known to be wanted.
             self._state.put(Record(promise, log_position=prepared.log_position))
             await self._state.save(name)
-            started = time.monotonic()
-            identity, child = await asyncio.to_thread(
+            identity, child, gate = await asyncio.to_thread(
                 spawn, prepared.command, prepared.environment, prepared.directory, prepared.log
             )
         except OSError as error:
@@ -111,7 +116,7 @@ class Editors:
             os.close(prepared.log)
         workload = dataclasses.replace(promise, runtime_id=f"pid {identity.pid}")
         self._state.put(Record(workload, identity, prepared.log_position))
-        self._watch(name, EditorProcess(identity, child), started)
+        self._watch(name, EditorProcess(identity, child, gate))
         await self._state.try_save(name)
         _log.info("editor started", instance_id=name, pid=identity.pid, port=spec.web_port)
         return workload
@@ -125,7 +130,7 @@ class Editors:
         name = record.workload.instance_id
         workload = dataclasses.replace(record.workload, runtime_id=f"pid {identity.pid}")
         self._state.put(dataclasses.replace(record, workload=workload, process=identity))
-        self._watch(name, process, time.monotonic())
+        self._watch(name, process)
         _log.info("editor adopted", instance_id=name, pid=identity.pid)
         return True
 
@@ -144,15 +149,16 @@ class Editors:
             if self._processes.get(instance_id) is process:
                 del self._processes[instance_id]
 
-    def _watch(self, instance_id: str, process: EditorProcess, started: float) -> None:
+    def _watch(self, instance_id: str, process: EditorProcess) -> None:
         self._processes[instance_id] = process
-        self._background.start(self._follow(instance_id, process, started))
+        self._background.start(self._follow(instance_id, process))
 
-    async def _follow(self, instance_id: str, process: EditorProcess, started: float) -> None:
+    async def _follow(self, instance_id: str, process: EditorProcess) -> None:
         """Follow an editor to its end."""
         record = self._state.get(instance_id)
         if record is not None and record.workload.phase is Phase.STARTING:
-            await self._follow_start(instance_id, process, record, started)
+            async with self._turn():
+                await self._follow_start(instance_id, process, record)
         code = await process.exited
         record = self._state.get(instance_id)
         if self._processes.get(instance_id) is not process or record is None:
@@ -165,13 +171,31 @@ class Editors:
         self._on_exit(instance_id)
         await self._note_exit(record, code)
 
-    async def _follow_start(
-        self, instance_id: str, process: EditorProcess, record: Record, started: float
-    ) -> None:
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for a turn to start an editor.
+
+        A start is all work for the processor. Taken in turn, the first editors answer while the
+        last still wait, none is later than if all had begun together, and the services get their
+        share. One that takes too long loses its turn, not its start.
+        """
+        await self._starting.acquire()
+        ending = contextlib.ExitStack()
+        ending.callback(self._starting.release)
+        timer = asyncio.get_running_loop().call_later(_TURN_SECONDS, ending.close)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            ending.close()
+
+    async def _follow_start(self, instance_id: str, process: EditorProcess, record: Record) -> None:
         spec = record.workload.spec
         assert spec is not None, "what was started was asked for"
         editor = await asyncio.to_thread(editor_module.find, self._editor_command)
         flavour = editor_module.Flavour.CODE_SERVER if editor is None else editor.flavour
+        process.proceed()
+        started = time.monotonic()
         ready = asyncio.create_task(
             readiness.wait_ready(spec.web_port, flavour.value, process.identity.pid, started)
         )

@@ -40,7 +40,13 @@ class LocalRuntime:
     """
 
     def __init__(
-        self, *, container_root: Path, stack_id: str, editor_command: str, stop_grace: float
+        self,
+        *,
+        container_root: Path,
+        stack_id: str,
+        editor_command: str,
+        stop_grace: float,
+        starts_at_once: int = 4,
     ) -> None:
         self._stack_id = stack_id
         self._stop_grace = stop_grace
@@ -56,6 +62,7 @@ class LocalRuntime:
             container_root=container_root.absolute(),
             stack_id=stack_id,
             editor_command=editor_command,
+            starts_at_once=starts_at_once,
             on_exit=self._clean_soon,
         )
         # Instances of which something may run although their editor does not.
