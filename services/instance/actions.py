@@ -64,18 +64,18 @@ class Actions:
         raise AssertionError(f"{action} is not for other services")
 
     async def stop_orphan(self, instance_id: str) -> bool:
-        """Stop a workload that belongs to no instance; False if there is none that runs.
+        """Stop a workload that belongs to no instance, and take its ports; whether it ran.
 
         Raises:
             errors.DomainError: It could not be asked or stopped.
         """
         found = await self._peers.observe(instance_id)
         self._workloads.tell(instance_id, found)
-        if found is None or not found.runs:
-            return False
-        self._workloads.tell(instance_id, await self._peers.stop(instance_id))
+        runs = found is not None and found.runs
+        if runs:
+            self._workloads.tell(instance_id, await self._peers.stop(instance_id))
         await self._peers.deallocate(instance_id)
-        return True
+        return runs
 
     def failed(self, action: Action, record: Record, error: errors.DomainError) -> Record:
         """Return what follows from a failure: the start goes on, waits, or has failed.

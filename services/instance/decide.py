@@ -161,9 +161,13 @@ def _wind_down(record: Record, now: int, policy: Policy) -> Action:
 
 
 def _rest(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
+    if Held.WORKLOAD in record.held:
+        return Stop()
+    if Held.PORTS in record.held:
+        return Deallocate()
     if sight.known and sight.workload is not None and sight.workload.runs:
-        # A start that was under way when the stop came, and was told late.
-        return Stop() if sight.confirmed else Observe()
+        # A start that was under way when the stop came, and was told late: it has ports too.
+        return Change(transitions.left_over(record)) if sight.confirmed else Observe()
     failed = record.state is State.FAILED
     if record.quota is (Quota.NONE if failed else Quota.STOPPED):
         return Nothing()

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.chassis import errors, leases
-from services.instance import changes, decide, times, translation
+from services.instance import changes, decide, times, transitions, translation
 from services.instance.actions import Actions
 from services.instance.cache import Cache
 from services.instance.outbox import Outbox
@@ -37,6 +37,8 @@ _MOST_STEPS = 40
 _TIDY_AFTER = 1.0
 """Seconds until a message that was told is taken out of a record that nobody writes."""
 _UNTOLD_RETRY = 1.0
+_UP = (State.PENDING, State.STARTING, State.RUNNING)
+_GETTING = (decide.ReserveQuota, decide.Allocate, decide.Apply)
 
 
 class _Lost(Exception):  # noqa: N818 - not an error: somebody else was faster
@@ -75,6 +77,8 @@ class Pass:
         self._tidy = tidy
         self._to_tell: Record | None = None
         self._telling: asyncio.Task[bool] | None = None
+        self._got = False
+        """Whether anything was got for the instance that is not written yet."""
 
     async def run(self, fresh: Record | None) -> None:
         """Do all there is to do.
@@ -94,11 +98,27 @@ class Pass:
                     await self._settle(stored)
                     return
                 except _Lost:
+                    stored = await self._look_again()
                     if not self._lease.held:
                         raise errors.Aborted("LEASE_HELD", "The lease was lost") from None
-                    stored = await self._means.store.get(self._id)
         finally:
             await self._told()
+
+    async def _look_again(self) -> Record | None:
+        """Read what somebody else wrote, and have given back what is not wanted any more.
+
+        Whoever took the instance down did not know what this pass was getting for it. The write
+        needs no lease, only that nobody else wrote; who has the lease then gives it back.
+        """
+        store = self._means.store
+        stored = await store.get(self._id)
+        while self._got and stored is not None and stored.visible and stored.state not in _UP:
+            marked = await store.update(stored, transitions.left_over(stored))
+            self._got = marked is None
+            stored = marked or await store.get(self._id)
+        if self._got and (stored is None or not stored.visible) and self._lease.held:
+            await self._means.actions.stop_orphan(self._id)
+        return stored
 
     async def _stop_orphan(self) -> None:
         """Stop what runs without a record, and keep its disk: the record may have been lost."""
@@ -140,6 +160,7 @@ class Pass:
     ) -> tuple[Record, Sight]:
         if not self._lease.held:
             raise _Lost
+        self._got |= isinstance(action, _GETTING)
         try:
             after, learnt = await self._means.actions.perform(action, record)
         except errors.DomainError as error:
@@ -187,6 +208,7 @@ class Pass:
         written = await means.store.update(stored, noted)
         if written is None:
             raise _Lost
+        self._got = False
         if written.visible:
             means.cache.renew(translation.instance(written))
         elif stored.visible:

@@ -246,6 +246,11 @@ def failing(
     )
 
 
+def left_over(record: Record) -> Record:
+    """It is down, and somebody who did not know that may just have got something for it."""
+    return replace(record, held=EVERYTHING, quota=Quota.UNKNOWN)
+
+
 def refused_rest(record: Record, now: int, *, code: str, message: str) -> Record:
     """There is no quota for even its disk: it rests as failed, which holds nothing."""
     failure = Failure(FailureClass.CAPACITY, Step.QUOTA, code, message, now)

@@ -210,6 +210,37 @@ async def test_a_retry_of_a_killed_create_makes_one_instance(kill_at: int) -> No
         assert set(world.outside.held) == {made.id}
 
 
+@pytest.mark.parametrize("away", ["", "apply"])
+@pytest.mark.parametrize("looks", range(3))
+@pytest.mark.parametrize("begun", ["create", "start"])
+@pytest.mark.parametrize("other", ["stop", "delete"])
+async def test_what_another_replica_took_down_gets_nothing_more(
+    begun: str, other: str, looks: int, away: str
+) -> None:
+    """A replica that acts on what it wrote, long since overtaken, leaves nothing over."""
+    world = World()
+    identity.enter(ALICE)
+    with time_of(world):
+        fresh = await world.create("ada", "RUNNING" if begun == "create" else "STOPPED")
+        if begun == "start":
+            await world.settle()
+            fresh = await world.desires.start("ada", "")
+        acknowledged: dict[str, str] = {}
+        await _do(world, other, "ada", acknowledged)
+        for _ in range(looks):
+            await world.look("ada")
+        if away:
+            world.outside.broken[away] = errors.Unavailable("SERVICE_UNAVAILABLE", "away")
+        await world.look("ada", fresh)
+        world.outside.broken.clear()
+        if other == "delete":
+            # What is reserved without a record, the quota service gives back.
+            world.outside.held.pop("ada", None)
+        await world.settle()
+        world.outside.disks &= set(world.store.records)  # kept by intent: the record may be lost
+        _check(world, acknowledged)
+
+
 async def test_a_refused_create_leaves_nothing() -> None:
     """A create over quota is refused at once and leaves no record and no reservation."""
     world = World()

@@ -122,13 +122,17 @@ def test_deleting_ends_gone(sight: Sight) -> None:
 
 @pytest.mark.parametrize("state", [State.STOPPED, State.FAILED])
 def test_what_rests_is_left_alone_unless_it_runs(state: State) -> None:
-    """At rest nothing is done, but for a workload that runs all the same: it is stopped."""
+    """At rest nothing is done, but for a workload that runs all the same: it and its ports go."""
     at_rest = record(state, Desired.STOPPED if state is State.STOPPED else Desired.RUNNING)
     for sight in (UNSEEN, seen(None), seen(Phase.STOPPED), seen(Phase.EXITED)):
         assert what(at_rest, sight) == decide.Nothing()
     for phase in (Phase.STARTING, Phase.READY, Phase.STOPPING):
         assert what(at_rest, seen(phase)) == decide.Observe()
-        assert what(at_rest, seen(phase, confirmed=True)) == decide.Stop()
+        left_over = transitions.left_over(at_rest)
+        assert what(at_rest, seen(phase, confirmed=True)) == decide.Change(left_over)
+        assert what(left_over, seen(phase, confirmed=True)) == decide.Stop()
+        stopped = transitions.workload_stopped(left_over, NOW)
+        assert what(stopped, seen(Phase.STOPPED)) == decide.Deallocate()
 
 
 def test_a_call_to_start_is_waited_for_before_quota_is_made_right() -> None:

@@ -308,9 +308,9 @@ class World:
             specification(instance_id, desired), Request("alice", key, "body" if key else "")
         )
 
-    async def look(self, instance_id: str) -> None:
+    async def look(self, instance_id: str, fresh: Record | None = None) -> None:
         """Look at one instance, as the reconciler does."""
-        await Pass(self.means, instance_id, Held(), tidy=True).run(None)  # type: ignore[arg-type]
+        await Pass(self.means, instance_id, Held(), tidy=True).run(fresh)  # type: ignore[arg-type]
 
     async def settle(self) -> None:
         """Let time go by, with everything in order, until nothing happens any more."""
