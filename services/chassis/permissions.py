@@ -7,6 +7,9 @@ is not decided here: ownership is the domain's.
 
 from collections.abc import Iterable, Mapping
 
+_PUBLIC = ("instances", "resources", "quota", "paths", "collaboration", "config")
+"""What users' contracts are about. Workloads are not: their answers know no owners."""
+
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset({"*"}),
     "user": frozenset(
@@ -21,7 +24,9 @@ ROLES: Mapping[str, frozenset[str]] = {
             "config.get",
         }
     ),
-    "viewer": frozenset({"*.get", "*.list", "*.watch"}),
+    "viewer": frozenset(
+        f"{things}.{verb}" for things in _PUBLIC for verb in ("get", "list", "watch")
+    ),
 }
 """Patterns of each role of users."""
 

@@ -43,6 +43,8 @@ def test_patterns(pattern: str, permission: str, granted: bool) -> None:
         ("viewer", "instances.watch", True),
         ("viewer", "instances.create", False),
         ("viewer", "instances.stop", False),
+        ("viewer", "workloads.get", False),
+        ("viewer", "workloads.list", False),
     ],
 )
 def test_roles(role: str, permission: str, granted: bool) -> None:
