@@ -28,6 +28,7 @@ class Allocator:
         plan: PortPlan,
         runtime: Runtime,
         unusable_seconds: float,
+        rest_seconds: float,
         every_seconds: float,
     ) -> None:
         """Begin with no range known to be unusable.
@@ -37,14 +38,19 @@ class Allocator:
             plan: Which ranges there are.
             runtime: Knows what runs, and which ports can be used.
             unusable_seconds: How long a range is left alone that could not be used.
+            rest_seconds: How long a range is given to nobody else after it was given back.
             every_seconds: Time between two comparisons of the books.
         """
         self._store = store
         self._plan = plan
         self._runtime = runtime
         self._unusable_seconds = unusable_seconds
+        self._rest_seconds = rest_seconds
         self._every_seconds = every_seconds
         self._unusable: dict[int, float] = {}
+        # Who had a range last, and until when it rests. In memory: where ranges are shared by
+        # one machine's instances, one replica acts (see Records.try_lock).
+        self._resting: dict[int, tuple[str, float]] = {}
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def allocate(
@@ -92,7 +98,9 @@ class Allocator:
     async def deallocate(self, instance_id: str) -> None:
         """Take back what an instance has; nothing happens where it has nothing."""
         async with self._lock(instance_id):
-            await self._store.release(instance_id)
+            until = time.monotonic() + self._rest_seconds
+            for port in await self._store.release(instance_id):
+                self._resting[port] = (instance_id, until)
             await self._store.delete_hash(instance_id)
             # Between the two, another replica that compares the books may have taken the hash
             # for all that lost data left, and entered it again.
@@ -154,7 +162,8 @@ class Allocator:
         """Claim a range that can be used: those that turn out not to be are given back."""
         tried: set[int] = set()
         while True:
-            avoid = in_use | self._avoided() | tried
+            resting = self._resting_for(wish)
+            avoid = in_use | self._avoided() | tried | resting.keys()
             verdict, allocation = await self._store.claim(wish, unusable=unusable, avoid=avoid)
             match verdict:
                 case Verdict.HELD:
@@ -165,6 +174,9 @@ class Allocator:
                     self._avoid(allocation.web_port)
                     unusable = allocation.web_port
                     tried.add(unusable)
+                    continue
+                case Verdict.UNUSABLE | Verdict.EXHAUSTED if resting:
+                    await asyncio.sleep(min(resting.values()))
                     continue
             if tried:
                 # What it had before, it gave up for the first of these.
@@ -199,6 +211,16 @@ class Allocator:
 
     def _avoid(self, web_port: int) -> None:
         self._unusable[web_port] = time.monotonic() + self._unusable_seconds
+
+    def _resting_for(self, wish: Allocation) -> dict[int, float]:
+        """Give the ranges that rest and would do for this one, with the seconds they still do."""
+        now = time.monotonic()
+        self._resting = {port: one for port, one in self._resting.items() if one[1] > now}
+        return {
+            port: until - now
+            for port, (holder, until) in self._resting.items()
+            if holder != wish.instance_id and wish.web_port in (0, port)
+        }
 
     def _avoided(self) -> set[int]:
         now = time.monotonic()

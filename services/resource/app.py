@@ -30,6 +30,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         plan=plan,
         runtime=runtime,
         unusable_seconds=settings.unusable_port_seconds,
+        rest_seconds=settings.released_port_seconds,
         every_seconds=settings.port_reconcile_seconds,
     )
     usage = Usage(

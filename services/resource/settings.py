@@ -40,6 +40,11 @@ class ResourceSettings(ServiceSettings):
     unusable_port_seconds: float = Field(default=60.0, ge=0)
     """Time for which a range is left alone whose web port something else listened on."""
 
+    released_port_seconds: float = Field(default=5.0, ge=0)
+    """Time for which a range is given to nobody else after an instance gave it back: longer than
+    edge goes by an answer (ACCESS_FRESH_SECONDS), or a browser that still has the old instance
+    open could be let into the new one."""
+
     @model_validator(mode="after")
     def _has_ports(self) -> Self:
         if not self.port_plan.capacity:

@@ -88,9 +88,13 @@ class Store:
         )
         return Verdict(verdict), _decode(int(port), text) if text else wish
 
-    async def release(self, instance_id: str, web_port: int = 0) -> None:
-        """Take back one range of an instance in the index; its only one by default."""
-        await self._release(keys=[_INDEX], args=[instance_id, web_port])
+    async def release(self, instance_id: str, web_port: int = 0) -> list[int]:
+        """Take back one range of an instance in the index; its only one by default.
+
+        Returns:
+            The first ports of what was taken back.
+        """
+        return cast("list[int]", await self._release(keys=[_INDEX], args=[instance_id, web_port]))
 
     async def by_port(self) -> dict[int, Allocation]:
         """Read the index: all allocations by web port."""

@@ -4,15 +4,16 @@
 -- ARGV[1]  instance id
 -- ARGV[2]  first port, or 0 for whatever it has
 --
--- Returns how many there were.
+-- Returns the first port of each.
 
-local released = 0
+local released = {}
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
   local port = tonumber(ARGV[2])
   if cjson.decode(entries[i + 1]).instance_id == ARGV[1]
       and (port == 0 or port == tonumber(entries[i])) then
-    released = released + redis.call('HDEL', KEYS[1], entries[i])
+    redis.call('HDEL', KEYS[1], entries[i])
+    table.insert(released, tonumber(entries[i]))
   end
 end
 return released

@@ -23,7 +23,11 @@ RANGES = 3
 
 
 def make(
-    connector: connectors.Redis, runtime: LocalRuntime, base: int, unusable_seconds: float = 60
+    connector: connectors.Redis,
+    runtime: LocalRuntime,
+    base: int,
+    unusable_seconds: float = 60,
+    rest_seconds: float = 0,
 ) -> Allocator:
     plan = PortPlan(base, 100, RANGES)
     return Allocator(
@@ -31,6 +35,7 @@ def make(
         plan=plan,
         runtime=runtime,
         unusable_seconds=unusable_seconds,
+        rest_seconds=rest_seconds,
         every_seconds=60,
     )
 
@@ -155,6 +160,32 @@ async def test_ranges_of_another_base_block_what_they_reach_into(
     given_ = await new.allocate("blue", "default", rig.RESOURCES)
     assert held.web_port == port_base + 50
     assert given_.web_port == port_base + 200
+
+
+async def test_a_range_given_back_rests_before_another_has_it(
+    connector: connectors.Redis, runtime: LocalRuntime, port_base: int
+) -> None:
+    """Whoever still has the old instance open is not let into a new one; its own may return."""
+    allocator = make(connector, runtime, port_base, rest_seconds=0.5)
+    for name in ("red", "green", "blue"):
+        await allocator.allocate(name, "default", rig.RESOURCES)
+    await allocator.deallocate("red")
+    again = await allocator.allocate("red", "default", rig.RESOURCES)
+    assert again.web_port == port_base
+
+    await allocator.deallocate("red")
+    given_back = asyncio.get_running_loop().time()
+    moved = await allocator.allocate("cyan", "default", rig.RESOURCES)
+    assert moved.web_port == port_base
+    assert asyncio.get_running_loop().time() - given_back >= 0.49
+
+    await allocator.deallocate("cyan")
+    await allocator.deallocate("green")
+    own = await allocator.allocate("green", "default", rig.RESOURCES, web_port=port_base + 100)
+    assert own.web_port == port_base + 100
+    wished = await allocator.allocate("pink", "default", rig.RESOURCES, web_port=port_base)
+    assert wished.web_port == port_base
+    assert asyncio.get_running_loop().time() - given_back >= 0.98
 
 
 OPERATIONS = st.lists(
