@@ -68,13 +68,15 @@ class Console:
 
     async def start(self, request: web.Request) -> web.Response:
         """Start an instance and go back to where the button was."""
-        await self._instances.start(self._session.caller(request), request.match_info["id"])
-        return await _back(request)
+        caller, back = self._session.caller(request), await _back(request)
+        await self._instances.start(caller, request.match_info["id"])
+        return back
 
     async def stop(self, request: web.Request) -> web.Response:
         """Stop an instance and go back to where the button was."""
-        await self._instances.stop(self._session.caller(request), request.match_info["id"])
-        return await _back(request)
+        caller, back = self._session.caller(request), await _back(request)
+        await self._instances.stop(caller, request.match_info["id"])
+        return back
 
 
 def _unavailable(request: web.Request, error: errors.Unavailable) -> web.Response:
@@ -91,7 +93,10 @@ def _unavailable(request: web.Request, error: errors.Unavailable) -> web.Respons
 
 
 async def _back(request: web.Request) -> web.Response:
-    form = await request.post()
+    try:
+        form = await request.post()
+    except (ValueError, LookupError):
+        raise errors.InvalidArgument("INVALID_FORM", "The body is not a valid form") from None
     target = form.get("next", "/")
     location = answers.same_site_path(target) if isinstance(target, str) else "/"
     return web.Response(status=303, headers={"Location": location, **answers.SECURITY_HEADERS})

@@ -77,12 +77,13 @@ class SignIn:
 
 
 async def _next(request: web.Request) -> str:
-    text = await request.text()
-    if not text.strip():
+    sent = await request.read()
+    if not sent.strip():
         return "/"
     try:
-        body: Any = json.loads(text)
-    except ValueError:
+        # From bytes: which encoding it is JSON shows by itself, whatever the header says.
+        body: Any = json.loads(sent)
+    except (ValueError, RecursionError):
         raise errors.InvalidArgument("INVALID_JSON", "The body is not valid JSON") from None
     if not isinstance(body, dict) or not isinstance(body.get("next", "/"), str):
         raise errors.InvalidArgument("INVALID_ARGUMENT", 'The body is {"next": "/path"} or empty')

@@ -1,5 +1,6 @@
 """The page at `/`."""
 
+import pytest
 from codestudio.common.v1 import resources_pb2
 from codestudio.instance.v1 import instance_pb2
 
@@ -51,3 +52,24 @@ async def test_the_empty_list_says_what_to_do(person: Person) -> None:
     await person.sign_in("newcomer")
     _, text, _ = await person.get("/")
     assert "codestudio instances create" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"x"),
+        ("application/x-www-form-urlencoded; charset=no", b"next=/"),
+    ],
+)
+async def test_a_form_that_is_none_is_refused_and_does_nothing(
+    person: Person, api: Api, kind: str, body: bytes
+) -> None:
+    """A form that cannot be read is a 400, and nothing was started."""
+    api.servicer.add("red-fox", state=instance_pb2.INSTANCE_STATE_STOPPED)
+    await person.sign_in()
+    answer = await person.press(
+        "/console/instances/red-fox/start", data=body, headers={"content-type": kind}
+    )
+    assert answer.status == 400
+    assert not api.servicer.started

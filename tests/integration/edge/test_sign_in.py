@@ -87,6 +87,33 @@ async def test_links_are_for_bearers_of_a_users_token(
             assert body["error"]["request_id"] == answer.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b"\xff\xfe{"),
+        ("application/json", b"[" * 50_000),
+        ("application/json", b'{"next": 1}'),
+    ],
+)
+async def test_a_body_that_is_none_is_the_callers_fault(
+    person: Person, door: Door, kind: str, body: bytes
+) -> None:
+    """Bytes that are no text, nesting without end, another shape: 400, never a 500."""
+    headers = {**door.bearer(), "content-type": kind}
+    async with person.session.post("/auth/links", data=body, headers=headers) as answer:
+        assert answer.status == 400
+
+
+async def test_the_charset_of_json_does_not_matter(person: Person, door: Door) -> None:
+    """JSON is Unicode whatever the header says (RFC 8259, section 11)."""
+    headers = {**door.bearer(), "content-type": "application/json; charset=no"}
+    async with person.session.post(
+        "/auth/links", data=b'{"next": "/i/a/"}', headers=headers
+    ) as answer:
+        assert answer.status == 201
+        assert "next=/i/a/" in (await answer.json())["url"]
+
+
 async def test_a_session_does_not_outlive_its_token(person: Person, door: Door) -> None:
     """Trading a short token for a session gives no more time than it had."""
     headers = door.bearer(lifetime=60)
