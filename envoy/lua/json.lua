@@ -8,6 +8,9 @@ json.null = setmetatable({}, { __tostring = function() return "null" end })
 
 local OBJECT, ARRAY = {}, {}
 
+local WORDS = { t = "true", f = "false", n = "null" }
+local VALUES = { ["true"] = true, ["false"] = false, null = json.null }
+
 -- As deep as protobuf's own parsers go; the recursion below must end somewhere.
 local MAX_DEPTH = 100
 
@@ -57,11 +60,11 @@ local function read_string(text, start)
     else
       local kind = text:sub(stop + 1, stop + 1)
       if kind == "u" then
-        local code = tonumber(text:match("^%x%x%x%x", stop + 2), 16)
+        local code = tonumber(text:match("^%x%x%x%x", stop + 2) or "", 16)
         if not code then fail(text, stop, "a bad \\u escape") end
         at = stop + 6
         if code >= 0xD800 and code < 0xDC00 then
-          local low = tonumber(text:match("^\\u(%x%x%x%x)", at), 16)
+          local low = tonumber(text:match("^\\u(%x%x%x%x)", at) or "", 16)
           if not low or low < 0xDC00 or low > 0xDFFF then
             fail(text, stop, "half a surrogate pair")
           end
@@ -131,10 +134,10 @@ function read_value(text, at, depth)
   if mark == "{" then return read_object(text, at + 1, depth) end
   if mark == "[" then return read_array(text, at + 1, depth) end
   if mark == '"' then return read_string(text, at + 1) end
-  for word, value in pairs({ ["true"] = true, ["false"] = false, null = json.null }) do
-    if text:sub(at, at + #word - 1) == word then return value, at + #word end
-  end
-  return read_number(text, at)
+  local word = WORDS[mark]
+  if not word then return read_number(text, at) end
+  if text:sub(at, at + #word - 1) ~= word then fail(text, at, "a value expected") end
+  return VALUES[word], at + #word
 end
 
 -- Returns the value of a text, or nil and what is wrong with it.

@@ -52,7 +52,19 @@ async def test_another_method(door: Door, http: aiohttp.ClientSession) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["{bad", "", '{"id": 1', "{'id': 'a'}", '{"id": "a",}', '{"id": "a"} x', "[" * 200]
+    "body",
+    [
+        "{bad",
+        "",
+        '{"id": 1',
+        "{'id': 'a'}",
+        '{"id": "a",}',
+        '{"id": "a"} x',
+        '{"id": nul}',
+        '{"id": "\\u12"}',
+        '{"id": "\\ud800x"}',
+        "[" * 200,
+    ],
 )
 async def test_broken_json(door: Door, api: Api, http: aiohttp.ClientSession, body: str) -> None:
     """A body that is not JSON is 400 INVALID_JSON, and nothing is called; no body is none."""
