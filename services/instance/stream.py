@@ -6,12 +6,16 @@ import dataclasses
 import datetime
 
 import nats.js.errors
+import structlog
 from codestudio.instance.v1 import instance_service_pb2
+from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from nats.js import api
 
 from services.chassis import connectors
 from services.instance.record import Desired, State
+
+_log = structlog.get_logger(__name__)
 
 NAME = "EVENTS"
 SUBJECTS = "events.instance.>"
@@ -130,12 +134,21 @@ class Stream:
 
 
 def read(message: Msg) -> Event:
-    """Read an event from its message."""
+    """Read an event from its message; one that cannot be read is about no instance.
+
+    It may be of a later release. Its place in the stream counts all the same: refused, it would
+    stand in the way of all that come after it.
+    """
+    sequence = message.metadata.sequence.stream
     headers = message.headers or {}
     state, desired = headers.get(PREVIOUS_STATE, ""), headers.get(PREVIOUS_DESIRED, "")
-    return Event(
-        sequence=message.metadata.sequence.stream,
-        message=instance_service_pb2.InstanceEvent.FromString(message.data),
-        previous_state=State(state) if state else None,
-        previous_desired=Desired(desired) if desired else None,
-    )
+    try:
+        return Event(
+            sequence=sequence,
+            message=instance_service_pb2.InstanceEvent.FromString(message.data),
+            previous_state=State(state) if state else None,
+            previous_desired=Desired(desired) if desired else None,
+        )
+    except (ValueError, DecodeError) as error:
+        _log.warning("event unreadable", sequence=sequence, subject=message.subject, why=str(error))
+        return Event(sequence, instance_service_pb2.InstanceEvent(), None, None)
