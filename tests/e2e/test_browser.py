@@ -36,7 +36,9 @@ async def test_sign_in_and_edit(stack: Stack, client: codestudio.AsyncClient) ->
         await page.goto(f"{stack.plan.gateway_url}/")
         await expect(page.get_by_text("browser-trial").first).to_be_visible()
     async with browser.opened() as stranger:
-        await stranger.goto(link)
-        assert f"/i/{instance.id}/" not in stranger.url
+        refusal = await stranger.goto(link)
+        assert refusal is not None
+        assert refusal.status >= 400
+        await expect(stranger.locator(".monaco-workbench")).to_have_count(0)
     await instance.delete()
     await instance.wait_until_deleted(timeout=60)
