@@ -207,12 +207,14 @@ class Editors:
             ready.result()
         finally:
             ready.cancel()
-        record = self._state.get(instance_id) or record
-        if record.workload.phase is Phase.STARTING and process.is_running:
-            workload = dataclasses.replace(
-                record.workload, phase=Phase.READY, ready_time=clock.now()
-            )
-            await self._state.put_lasting(dataclasses.replace(record, workload=workload))
+        at = clock.now()
+        while process.is_running:
+            record = self._state.get(instance_id) or record
+            if record.workload.phase is not Phase.STARTING:
+                return
+            workload = dataclasses.replace(record.workload, phase=Phase.READY, ready_time=at)
+            if await self._state.put_lasting(dataclasses.replace(record, workload=workload)):
+                return
 
     async def _note_exit(self, record: Record, code: int | None) -> None:
         workload = record.workload

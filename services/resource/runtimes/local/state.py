@@ -35,15 +35,25 @@ class State:
         self.changes.announce(instance_id)
         return record
 
-    async def put_lasting(self, record: Record) -> None:
-        """Make this the record, keep it, and only then tell of it.
+    async def put_lasting(self, record: Record) -> bool:
+        """Keep this, and only then make it the record; False where another was put meanwhile.
 
         What was told outlives us: after a crash nobody sees it taken back.
         """
         instance_id = record.workload.instance_id
-        self._records[instance_id] = record
+        before = self._records.get(instance_id)
+        async with self._writing:
+            if self._records.get(instance_id) is not before:
+                return False
+            try:
+                await asyncio.to_thread(self.files.save, record)
+            except OSError as error:
+                _log.warning("record not saved", instance_id=instance_id, error=str(error))
+            if self._records.get(instance_id) is before:
+                self.put(record)
+                return True
         await self.try_save(instance_id)
-        self.changes.announce(instance_id)
+        return False
 
     def remove(self, instance_id: str) -> None:
         """Forget a workload; `save` makes it lasting."""
