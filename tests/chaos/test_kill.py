@@ -5,7 +5,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import codestudio
 import pytest
@@ -45,14 +45,11 @@ async def _insist(act: Callable[[], Awaitable[object]]) -> None:
 
 
 @pytest.fixture
-async def running(client: codestudio.AsyncClient) -> AsyncIterator[codestudio.AsyncInstance]:
-    """Give a running instance; afterwards everything is deleted."""
+async def running(client: codestudio.AsyncClient) -> codestudio.AsyncInstance:
+    """Give a running instance."""
     instance = await client.instances.create(_new_id("steady"))
     await instance.wait_until_running(timeout=60)
-    yield instance
-    for left in [item async for item in client.instances.list()]:
-        await left.delete()
-        await left.wait_until_deleted(timeout=60)
+    return instance
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
