@@ -6,7 +6,7 @@ from aiohttp import web
 
 from services.chassis import authentication, connectors, lifecycle
 from services.chassis.mesh import Mesh
-from services.edge import answers, console, editors, instances, links, sessions, signin
+from services.edge import answers, console, editors, instances, links, sessions, signin, store
 from services.edge.settings import EdgeSettings
 
 _STATIC = Path(__file__).parent / "static"
@@ -19,6 +19,7 @@ def compose(settings: EdgeSettings) -> lifecycle.App:
     mesh = Mesh(settings)
     found = instances.Instances(
         mesh,
+        store.Allocations(redis),
         fresh=settings.access_fresh_seconds,
         stale=settings.access_stale_seconds,
     )

@@ -16,6 +16,7 @@ from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_
 
 from services.chassis import errors, identity
 from services.chassis.mesh import Mesh
+from services.edge.store import Allocations
 
 REMEMBERED = 4096
 """Answers remembered at most; the one not asked for longest is forgotten first."""
@@ -44,9 +45,10 @@ class _Remembered:
 class Instances:
     """The Instance service, on behalf of one caller at a time."""
 
-    def __init__(self, mesh: Mesh, *, fresh: float, stale: float) -> None:
+    def __init__(self, mesh: Mesh, allocations: Allocations, *, fresh: float, stale: float) -> None:
         """Remember answers `fresh` seconds, and `stale` seconds while there are no new ones."""
         self._mesh = mesh
+        self._allocations = allocations
         self._fresh = fresh
         self._stale = stale
         self._known: collections.OrderedDict[_Key, _Remembered] = collections.OrderedDict()
@@ -69,7 +71,7 @@ class Instances:
             if now - known.asked < self._fresh:
                 self._known.move_to_end(key)
                 return known.instance
-            usable = now - known.asked < self._stale
+            usable = now - known.asked < self._stale and await self._is_still_there(known)
             if usable and now - known.failed < _PAUSE_AFTER_FAILURE:
                 return known.instance
         else:
@@ -153,6 +155,11 @@ class Instances:
         self, caller: identity.Caller
     ) -> "instance_service_pb2_grpc.InstanceServiceAsyncStub":
         return self._mesh.stub(instance_service_pb2_grpc.InstanceServiceStub, token=caller.token)
+
+    async def _is_still_there(self, known: _Remembered) -> bool:
+        """Tell whether its editor's port is still its own: another's editor may be there now."""
+        instance = known.instance
+        return await self._allocations.holds(instance.id, instance.ports.web_port)
 
     @staticmethod
     def _is_running(known: _Remembered) -> bool:

@@ -190,7 +190,10 @@ class Admission:
                 outbox=present.outbox,
                 created_at=max(record.created_at, present.created_at + 1),
             )
-            return await self._store.update(present, after)
+            try:
+                return await self._store.update(present, after)
+            except Taken:
+                return None  # a retry of this request was faster, under another name
         if times.now() - present.claimed_at >= self._takeover:
             await self._withdrawal.withdraw(present)
         return None

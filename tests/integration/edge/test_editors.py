@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
+import redis.asyncio as redis
 from codestudio.instance.v1 import instance_pb2
 
 from tests.integration.edge.conftest import Editor
 from tests.integration.edge.people import Person
 from tests.integration.envoy.door import Api, Door
+from tests.integration.quota.valkey import Valkey
 
 
 def running(api: Api, editor: Editor, name: str = "a", owner: str = "ada") -> None:
@@ -174,11 +176,18 @@ async def test_starting_from_the_page(person: Person, api: Api) -> None:
     assert api.servicer.started == ["a"]
 
 
+async def allocate(valkey: Valkey, name: str, port: int) -> None:
+    """Give an instance its port, as the Resource service does."""
+    async with redis.Redis.from_url(valkey.url) as client:
+        await client.hset(f"port_allocations:{name}", "web_port", str(port))
+
+
 async def test_open_editors_outlive_the_control_plane(
-    person: Person, api: Api, editor: Editor, door: Door
+    person: Person, api: Api, editor: Editor, door: Door, valkey: Valkey
 ) -> None:
     """With the Instance service dead, open editors go on: sockets, pages, new sockets."""
     running(api, editor)
+    await allocate(valkey, "a", editor.port)
     await person.sign_in()
     async with person.session.ws_connect("/i/a/ws", origin=door.url) as socket:
         await person.get("/i/a/")
@@ -193,10 +202,26 @@ async def test_open_editors_outlive_the_control_plane(
             assert await another.receive_str(timeout=5) == "echo new"
     status, text, _ = await person.get("/i/b/")
     assert status == 503
-    assert "instance-service" in text
+    assert "SERVICE_UNAVAILABLE" in text
     status, text, _ = await person.get("/")
     assert status == 503
     assert "control plane is not reachable" in text
+
+
+async def test_a_port_that_went_to_another_is_not_reached(
+    person: Person, api: Api, editor: Editor, valkey: Valkey
+) -> None:
+    """Nobody can ask who has it now, but it is known whose it is not."""
+    running(api, editor)
+    await allocate(valkey, "a", editor.port)
+    await person.sign_in()
+    status, _, _ = await person.get("/i/a/")
+    assert status == 200
+    await api.stop()
+    await allocate(valkey, "a", editor.port + 100)
+    await asyncio.sleep(1)  # past the time an answer is used unasked
+    status, _, _ = await person.get("/i/a/")
+    assert status == 503
 
 
 async def test_without_edge_nobody_gets_in(
