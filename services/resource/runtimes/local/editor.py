@@ -34,11 +34,6 @@ class Editor:
     path: Path
     flavour: Flavour
 
-    @property
-    def health_path(self) -> str:
-        """A path that answers 200 when the editor is up."""
-        return self.flavour.value
-
     def command(self, spec: Spec, directories: Directories) -> list[str]:
         """Give its command line: no password, loopback only, workspace open."""
         common = [
