@@ -147,14 +147,14 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
     ) -> AsyncIterator[instance_service_pb2.WatchInstancesResponse]:
         """Stream the instances the caller may see and every change to them.
 
-        It ends in-band, errors in the request included: its headers are sent before it is
-        read, and a JSON stream has no place for a status after them.
+        A request that cannot be answered is refused before the first message, with a status like
+        any other. After that it ends in-band: a JSON stream has no place for a status.
         """
         try:
             async for answer in self._watches.watch(request.filter, request.resume_token):
                 yield answer
         except Exception as error:
-            if isinstance(error, grpc.aio.AbortError):
+            if isinstance(error, grpc.aio.AbortError | errors.InvalidArgument):
                 raise
             known = errors.from_exception(error)
             if isinstance(known, errors.Internal):

@@ -95,6 +95,9 @@ async def _quota(stack: Stack, wanted: Mapping[str, str]) -> list[str]:
         stack.plan.redis_url, decode_responses=True
     ) as database:
         held = set(await database.hkeys("quota:{default}:reservations"))
+        counted = int(await database.hget("quota:{default}:usage", "instances") or 0)
     holding = {name for name, state in wanted.items() if state in {"RUNNING", "STOPPED"}}
     wrong = [f"{name} holds no quota" for name in holding - held]
+    if counted != len(held):
+        wrong.append(f"{counted} instances are counted where {len(held)} hold quota")
     return wrong + [f"quota of {name} is left over" for name in held - holding]

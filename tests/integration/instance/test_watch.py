@@ -194,14 +194,16 @@ async def test_a_killed_store_loses_nothing(service: rig.Replica, watch: Any) ->
     assert_in_order(watcher)
 
 
-async def test_a_wrong_token_is_told_in_band(service: rig.Replica) -> None:
-    """A watch that cannot be begins and ends with an error that says why."""
+async def test_a_watch_that_cannot_be_is_refused(service: rig.Replica) -> None:
+    """With a status that says why, before it begins."""
     for token, text, code in (
         ("nonsense", "", "INVALID_RESUME_TOKEN"),
         ("", "state = FLYING", "INVALID_FILTER"),
     ):
-        answers = [one async for one in service.watch(text, token)]
-        assert [one.error.code for one in answers] == [code]
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            [one async for one in service.watch(text, token)]
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert rig.detail(refused.value).code == code
 
 
 async def test_a_quiet_watch_shows_that_it_lives(service: rig.Replica) -> None:
