@@ -12,7 +12,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         print(
             f"codestudio: {error.name} is missing; install the command with "
-            "pip install 'codestudio[cli]'",
+            "pip install './sdk[cli]' in the checkout",
             file=sys.stderr,
         )
         raise SystemExit(1) from None

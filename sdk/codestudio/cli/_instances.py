@@ -114,7 +114,7 @@ def delete(
     """Delete instances and their disks."""
     names = ", ".join(ids)
     if not yes and sys.stdin.isatty():
-        typer.confirm(f"Delete {names} and everything on their disks?", abort=True, err=True)
+        typer.confirm(f"Delete {names} and everything on disk?", abort=True, err=True)
     with session.client() as client:
 
         def remove(id_: str) -> None:

@@ -77,8 +77,8 @@ def check(
 
 
 def _quota(quota: codestudio.Quota) -> None:
-    of = " (default)" if quota.is_default else ""
-    _output.say(f"Namespace {quota.namespace}{of}, {quota.reservations} instances hold something")
+    of = " (default limits)" if quota.is_default else ""
+    _output.say(f"Namespace {quota.namespace}{of}, instances holding some: {quota.reservations}")
     amounts = zip(quota.usage._fields, quota.usage, quota.limits, strict=True)
     _output.table(
         ("RESOURCE", "USED", "LIMIT"),
