@@ -89,8 +89,9 @@ def connect(gateway: str | None = None, token: str | None = None) -> Connection:
     address, gateway_source = next(((a, s) for a, s in candidates if a), ("", ""))
     if not address:
         raise _errors.NotConfigured(
-            "no gateway is known: start a stack with ./scripts/up and run this beside it, or name "
-            "one with --gateway or CODESTUDIO_GATEWAY"
+            "no gateway is known: start a stack with ./scripts/up and run this in its checkout, "
+            "or name its data directory with CODESTUDIO_DATA_DIR, or a gateway with --gateway or "
+            "CODESTUDIO_GATEWAY"
         )
     address = _checked(address)
     if stack and _checked(stack.gateway) != address:

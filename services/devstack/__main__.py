@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from services.devstack import editor, ports, progress, stack, summary, supervision, waiting
 from services.devstack.binaries import MissingBinaryError
-from services.devstack.layout import DEFAULT_DATA_DIR
+from services.devstack.layout import DEFAULT_DATA_DIR, DataDirError
 
 app = typer.Typer(
     add_completion=False,
@@ -33,6 +33,7 @@ DataDir = Annotated[
 ]
 
 _EXPECTED = (
+    DataDirError,
     MissingBinaryError,
     ports.PortsTakenError,
     stack.StackBusyError,

@@ -15,6 +15,10 @@ DEFAULT_DATA_DIR = REPOSITORY / ".codestudio"
 _SOCKET_PATH_MAX = 108 - len(".4194304") - 1
 
 
+class DataDirError(Exception):
+    """The data directory cannot be made or written; the message says why and the way out."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """Names every file and directory of one stack."""
@@ -97,7 +101,19 @@ class Layout:
         return self.root / "stack.json"
 
     def create(self) -> None:
-        """Make every directory; the data directory and the secrets are the owner's alone."""
+        """Make every directory; the data directory and the secrets are the owner's alone.
+
+        Raises DataDirError.
+        """
+        try:
+            self._create()
+        except OSError as error:
+            raise DataDirError(
+                f"{self.root} cannot be the data directory ({error.strerror}: {error.filename}): "
+                "name one you may write with --data-dir"
+            ) from error
+
+    def _create(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
         for directory in (

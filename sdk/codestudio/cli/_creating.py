@@ -50,7 +50,9 @@ def create(
     env: Environment = None,
     label: Labels = None,
     display_name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
-    web_port: Annotated[int | None, typer.Option(help="Port of the editor.")] = None,
+    web_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the editor.")
+    ] = None,
     idle_timeout: Annotated[
         str | None, typer.Option(help="Stop it after this long without use: 30m, 8h.")
     ] = None,

@@ -104,7 +104,9 @@ def delete(
     session: Session,
     ids: Ids,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; nobody is asked without a terminal.")
+    ] = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Succeed also where there is none.")
     ] = False,

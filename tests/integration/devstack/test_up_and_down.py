@@ -42,6 +42,17 @@ def test_a_taken_port_is_told_in_one_line(data_dir: Path) -> None:
     assert not Stack(data_dir).running
 
 
+def test_an_impossible_data_dir_is_told_in_one_line(tmp_path: Path) -> None:
+    """What cannot be a directory is named, with the way out."""
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    result = _devstack("up", occupied, "--detach", "--no-editor")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert str(occupied) in line
+    assert "--data-dir" in line
+
+
 def test_nothing_runs_before_up(data_dir: Path) -> None:
     """`status` says so with its exit code; `down` has nothing to do and does not fail."""
     assert _devstack("status", data_dir).returncode == 1
