@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -43,6 +44,7 @@ async def code_server(directory: Path) -> AsyncIterator[int]:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
+        env={**os.environ, "HOME": str(directory)},
     )
     try:
         async with aiohttp.ClientSession() as http, asyncio.timeout(60):
@@ -50,7 +52,8 @@ async def code_server(directory: Path) -> AsyncIterator[int]:
                 await asyncio.sleep(0.05)
         yield port
     finally:
-        process.terminate()
+        # Its extension hosts outlive it by minutes, waiting for the browser to come back.
+        os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
