@@ -124,7 +124,8 @@ class Workloads:
         # The snapshot that a watch begins with is right in any case: nothing passed it.
         if self._since and known is not None and seen.outdates(known):
             return
-        if not self._since and name in self._told:
+        if not self._since and name in self._told and (known is None or seen.outdates(known)):
+            # What was told is newer. What is newer still comes in no other message.
             return
         self._known[name] = seen
         self._changed(name)

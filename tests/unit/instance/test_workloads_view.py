@@ -1,0 +1,34 @@
+"""What answers tell and what a watch shows become one view, whichever is newer."""
+
+from unittest import mock
+
+from codestudio.resource.v1 import workload_service_pb2 as pb
+
+from services.instance.workload import Phase, Workload
+from services.instance.workloads import Workloads
+
+
+def test_a_snapshot_newer_than_an_answer_counts() -> None:
+    """READY in the first snapshot after an answer that said STARTING: no later message says it."""
+    view = Workloads(mesh=mock.Mock(), on_change=mock.Mock(), on_synced=mock.Mock())
+    view.tell("blue", Workload(Phase.STARTING, start_time=1000))
+    message = pb.Workload(instance_id="blue", phase=pb.WORKLOAD_PHASE_READY)
+    message.start_time.FromMilliseconds(1000)
+    view._see(message)
+    view._synced({"blue"})
+    seen = view.sight("blue").workload
+    assert seen is not None
+    assert seen.phase is Phase.READY
+
+
+def test_a_snapshot_older_than_an_answer_does_not() -> None:
+    """A workload that was stopped and started again is not taken for the one before."""
+    view = Workloads(mesh=mock.Mock(), on_change=mock.Mock(), on_synced=mock.Mock())
+    view.tell("blue", Workload(Phase.STARTING, start_time=2000))
+    message = pb.Workload(instance_id="blue", phase=pb.WORKLOAD_PHASE_READY)
+    message.start_time.FromMilliseconds(1000)
+    view._see(message)
+    view._synced({"blue"})
+    seen = view.sight("blue").workload
+    assert seen is not None
+    assert seen.phase is Phase.STARTING
