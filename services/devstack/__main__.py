@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from services.devstack import editor, ports, progress, stack, summary, supervision, waiting
+from services.devstack import editor, ports, progress, stack, summary, supervision, waiting, web
 from services.devstack.binaries import MissingBinaryError
 from services.devstack.layout import DEFAULT_DATA_DIR, DataDirError
 
@@ -77,6 +77,8 @@ def up(
         command, problem = "", "started without one"
         if not no_editor and not this.running:
             command, problem = _editor(console, this)
+        if not this.running:
+            _pages(console, this)
         this = stack.Stack(data_dir, port_offset=port_offset, editor_command=command)
         with progress.Board(console) as board:
             fresh = this.up(lambda item: board.update(item.program, item.state, item.reason))
@@ -138,6 +140,22 @@ def _editor(console: Console, this: stack.Stack) -> tuple[str, str]:
             f"[yellow]No editor:[/] {escape(str(error))}", highlight=False, soft_wrap=True
         )
         return "", str(error)
+
+
+def _pages(console: Console, this: stack.Stack) -> None:
+    """Build the scripts of the pages, once; without them only the page of documents is missing."""
+    try:
+        if web.is_built(os.environ):
+            return
+        console.print("Building the pages, once; this takes some ten seconds.")
+        with progress.Board(console) as board:
+            web.install(os.environ, this.layout.logs, board.update)
+    except web.WebError as error:
+        console.print(
+            f"[yellow]No page to edit documents:[/] {escape(str(error))}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _follow(console: Console, this: stack.Stack) -> None:

@@ -4,16 +4,14 @@ The installed one lives in a cache folder shared by clones and stacks and stands
 it carries its Node, so that no virtual environment need stay where it was.
 """
 
-import contextlib
-import fcntl
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from services.devstack import editor_build
-from services.devstack.editor_build import CODE_SERVER_VERSION, NODE_MAJOR, Report
+from services.devstack import cache, editor_build
+from services.devstack.editor_build import CODE_SERVER_VERSION, NODE_MAJOR
+from services.devstack.steps import Report
 
 SERVING_COMMANDS = ("code-server", "openvscode-server")
 
@@ -24,9 +22,8 @@ class EditorError(Exception):
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
     """Give the folder of the pinned version, under CODESTUDIO_CACHE or ~/.cache/codestudio."""
-    base = environment.get("CODESTUDIO_CACHE") or "~/.cache/codestudio"
     name = f"{CODE_SERVER_VERSION}-node{NODE_MAJOR}"
-    return Path(base).expanduser().absolute() / "editor" / name
+    return cache.folder(environment) / "editor" / name
 
 
 def find(environment: Mapping[str, str]) -> Path | None:
@@ -67,36 +64,14 @@ def install(environment: Mapping[str, str], logs: Path, report: Report) -> Path:
     """
     destination = cache_folder(environment)
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(destination.parent, report):
-            if (found := find(environment)) is not None:
-                return found
-            for abandoned in destination.parent.glob(".building-*"):
-                shutil.rmtree(abandoned, ignore_errors=True)
-            with tempfile.TemporaryDirectory(
-                prefix=".building-", dir=destination.parent, ignore_cleanup_errors=True
-            ) as directory:
-                building = Path(directory) / "editor"
-                building.mkdir()
-                editor_build.build(building, environment, logs, report)
-                # What is there was not runnable, or `find` had returned it.
-                shutil.rmtree(destination, ignore_errors=True)
-                building.rename(destination)
+        cache.make(
+            destination,
+            lambda: find(environment) is not None,
+            lambda building: editor_build.build(building, environment, logs, report),
+            report,
+        )
     except editor_build.BuildError as error:
         raise EditorError(str(error)) from error
     except OSError as error:
         raise EditorError(f"the editor cannot be installed: {error}") from error
-    return destination / editor_build.LAUNCHER
-
-
-@contextlib.contextmanager
-def _lock(directory: Path, report: Report) -> Iterator[None]:
-    with (directory / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting = "wait for another installation"
-            report(waiting, "working", "")
-            fcntl.flock(file, fcntl.LOCK_EX)
-            report(waiting, "done", "")
-        yield
+    return find(environment) or destination / editor_build.LAUNCHER

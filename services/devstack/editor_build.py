@@ -7,16 +7,14 @@ the native modules the editor needs are built against the headers in the Node wh
 
 import json
 import os
-import re
 import shutil
 import stat
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from services.devstack import binaries, editor_proof
-from services.devstack.editor_steps import StepError, Steps
+from services.devstack import binaries, editor_proof, npm
+from services.devstack.steps import Report, StepError, Steps
 
 CODE_SERVER_VERSION = "4.139.1"
 """The pin. Another version may need other native modules: see NATIVE_MODULES."""
@@ -40,20 +38,12 @@ NATIVE_MODULES = (
     ),
 )
 
-Report = Callable[[str, str, str], None]
-"""Hears of each step: its name, `working`, `done` or `failed`, and a note."""
-
 _LAUNCHER_SCRIPT = """\
 #!/bin/sh
 # Starts code-server with the Node it was built for.
 root=$(dirname "$(dirname "$(readlink -f "$0")")")/node_modules/code-server
 exec "$root/lib/node" "$root/out/node/entry.js" "$@"
 """
-
-_NETWORK_CODES = re.compile(
-    r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH"
-    r"|ERR_SOCKET_TIMEOUT|E40[0-9]|E50[0-9]|UNABLE_TO_GET_ISSUER_CERT\w*|SELF_SIGNED_CERT\w*)\b"
-)
 
 
 class BuildError(Exception):
@@ -66,12 +56,12 @@ def build(root: Path, environment: Mapping[str, str], logs: Path, report: Report
     Raises BuildError.
     """
     require_tools(environment)
-    with Steps(_npm_environment(environment), logs, report) as steps:
+    with Steps(npm.environment(environment), logs, report, "editor") as steps:
         try:
             _build(root, steps)
             steps.call("check that it answers", lambda: editor_proof.prove(root / LAUNCHER, logs))
         except StepError as error:
-            raise BuildError(_explain(error)) from error
+            raise BuildError(npm.explain(error, "the editor")) from error
         except editor_proof.ProofError as error:
             raise BuildError(f"the built editor does not work: {error}") from error
 
@@ -96,22 +86,22 @@ def _build(root: Path, steps: Steps) -> None:
     package = {"private": True, "dependencies": {"code-server": CODE_SERVER_VERSION}}
     (root / "package.json").write_text(json.dumps(package))
     download = ("install", "--ignore-scripts", "--omit=dev")
-    steps.run("download code-server", root, _npm(*download))
+    steps.run("download code-server", root, npm.command(*download))
     server = root / "node_modules" / "code-server"
     vscode = server / "lib" / "vscode"
     with ThreadPoolExecutor() as pool:
         extensions = pool.submit(
-            steps.run, "download extensions", vscode / "extensions", _npm(*download)
+            steps.run, "download extensions", vscode / "extensions", npm.command(*download)
         )
-        argon2 = pool.submit(steps.run, "build argon2", server, _npm("rebuild", "argon2"))
+        argon2 = pool.submit(steps.run, "build argon2", server, npm.command("rebuild", "argon2"))
         node = pool.submit(steps.call, "copy Node", lambda: _add_node(root, server))
         jobs: list[Future[None]] = [extensions, argon2, node]
         try:
-            steps.run("download VS Code's modules", vscode, _npm(*download))
+            steps.run("download VS Code's modules", vscode, npm.command(*download))
             for modules in NATIVE_MODULES:
                 name = f"build {modules[0].split('/')[-1]}"
                 name += f" and {len(modules) - 1} more" if len(modules) > 1 else ""
-                jobs.append(pool.submit(steps.run, name, vscode, _npm("rebuild", *modules)))
+                jobs.append(pool.submit(steps.run, name, vscode, npm.command("rebuild", *modules)))
             done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
             for job in done:
                 job.result()
@@ -132,37 +122,3 @@ def _add_node(root: Path, server: Path) -> None:
     launcher.parent.mkdir()
     launcher.write_text(_LAUNCHER_SCRIPT)
     launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-
-
-def _npm(*arguments: str) -> Sequence[str]:
-    return (str(binaries.node()), str(binaries.npm_cli()), *arguments)
-
-
-def _npm_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in environment.items() if name != "NODE_OPTIONS"}
-    return {
-        **kept,
-        # Scripts of packages start `node`: it must be the wheel's, not the system's.
-        "PATH": f"{binaries.node().parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
-        # The wheel's headers. The environment goes before the user's npmrc, which may name
-        # another Node's; registries and proxies configured there still hold.
-        "npm_config_nodedir": str(binaries.node_home()),
-        "npm_config_python": sys.executable,
-        "npm_config_ignore_scripts": "false",
-        "npm_config_audit": "false",
-        "npm_config_fund": "false",
-        "npm_config_update_notifier": "false",
-        "JOBS": str(os.cpu_count() or 1),
-    }
-
-
-def _explain(error: StepError) -> str:
-    words = error.last_words
-    if found := _NETWORK_CODES.search(words):
-        cause = f"npm could not download ({found.group(1)}); check the network or npm's registry"
-    elif "No space left on device" in words or "ENOSPC" in words:
-        cause = "no space left on the disk"
-    else:
-        said = [line for line in words.splitlines() if "error" in line.lower()]
-        cause = said[0].strip()[:200] if said else f"exit status {error.status}"
-    return f"the editor's step “{error.step}” failed: {cause}; its log is {error.log}"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from services.devstack import binaries, health
+from services.devstack import binaries, health, web
 from services.devstack.credentials import Credentials
 from services.devstack.layout import REPOSITORY, Layout
 from services.devstack.ports import INSTANCE_RANGE, LOOPBACK, Ports
@@ -180,6 +180,7 @@ def _service(plan: Plan, name: str) -> Program:
     }
     if name == "edge":
         environment["USER_KEY_FILE"] = str(plan.credentials.users_key)
+        environment["WEB_ASSETS"] = str(web.folder(os.environ))
     if name == "resource":
         environment["EDITOR_COMMAND"] = plan.editor_command
     return Program(

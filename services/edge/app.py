@@ -6,7 +6,17 @@ from aiohttp import web
 
 from services.chassis import authentication, connectors, lifecycle
 from services.chassis.mesh import Mesh
-from services.edge import answers, console, editors, instances, links, sessions, signin, store
+from services.edge import (
+    answers,
+    console,
+    documents,
+    editors,
+    instances,
+    links,
+    sessions,
+    signin,
+    store,
+)
 from services.edge.settings import EdgeSettings
 
 _STATIC = Path(__file__).parent / "static"
@@ -42,6 +52,7 @@ def compose(settings: EdgeSettings) -> lifecycle.App:
                 gateway_url=settings.gateway_url,
             ).routes(),
             *console.Console(session, found).routes(),
+            *documents.Documents(session, settings.web_assets).routes(),
             web.get("/healthz", _healthz),
             web.static("/static", _STATIC),
         ]

@@ -1,5 +1,7 @@
 """What edge reads from the environment beyond what every service does."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from services.chassis.settings import ServiceSettings
@@ -27,6 +29,9 @@ class EdgeSettings(ServiceSettings):
     access_stale_seconds: float = Field(default=600.0, ge=0)
     """How long the last answer is used when the control plane cannot be asked, so that open
     editors stay open while it is down."""
+
+    web_assets: Path | None = None
+    """Folder of the built scripts of pages; without them there is no page to edit documents."""
 
     editor_host: str = "127.0.0.1"
     """Where editors listen; in Kubernetes their Service, such as ``editor-{id}.codestudio``."""

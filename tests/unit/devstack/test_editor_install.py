@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from services.devstack import editor, editor_build
-from services.devstack.editor_steps import StepError, Steps
+from services.devstack.steps import StepError, Steps
 
 
 def _command(path: Path) -> Path:
@@ -90,7 +90,7 @@ def test_an_aborted_step_leaves_no_process(tmp_path: Path) -> None:
     """Ctrl-C during an installation ends its commands with their children."""
     fifo = tmp_path / "started"
     os.mkfifo(fifo)
-    steps = Steps(os.environ, tmp_path, lambda *_: None)
+    steps = Steps(os.environ, tmp_path, lambda *_: None, "test")
     script = f"sleep 300 & echo $! > {fifo}; wait"
     with ThreadPoolExecutor() as pool:
         step = pool.submit(steps.run, "sleep", tmp_path, ("sh", "-c", script))

@@ -15,6 +15,9 @@ from typing import Self
 _LAST_WORDS = 20_000
 _STEP_SECONDS = 1800.0
 
+Report = Callable[[str, str, str], None]
+"""Hears of each step: its name, `working`, `done` or `failed`, and a note."""
+
 
 class StepError(Exception):
     """A step's command failed."""
@@ -34,11 +37,14 @@ class Steps:
         self,
         environment: Mapping[str, str],
         logs: Path,
-        report: Callable[[str, str, str], None],
+        report: Report,
+        kind: str,
     ) -> None:
+        """Run in `environment`; the log of a step is `<kind>-<its name>.log` in `logs`."""
         self._environment = environment
         self._logs = logs
         self._report = report
+        self._kind = kind
         self._running: set[subprocess.Popen[bytes]] = set()
         self._guard = threading.Lock()
         self._aborted = False
@@ -57,7 +63,7 @@ class Steps:
 
     def run(self, name: str, directory: Path, command: Sequence[str]) -> None:
         """Run a command in `directory`. Raises StepError when it fails or takes 30 minutes."""
-        log = self._logs / f"editor-{re.sub(r'[^a-z0-9]+', '-', name.lower())}.log"
+        log = self._logs / f"{self._kind}-{re.sub(r'[^a-z0-9]+', '-', name.lower())}.log"
 
         def work() -> None:
             with log.open("wb") as output:
