@@ -7,7 +7,7 @@ import dataclasses
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import grpc.aio
 import pydantic
@@ -18,6 +18,7 @@ from services.chassis import context, http, logs, server, telemetry
 from services.chassis.connectors import Connector
 from services.chassis.health import GrpcHealth, Health
 from services.chassis.interceptors import Calls
+from services.chassis.live import Live
 from services.chassis.server import PortTaken, Servicer
 from services.chassis.settings import ServiceSettings
 from services.chassis.tasks import Supervisor, Work
@@ -58,6 +59,8 @@ class App:
     """What it stands on, started together and stopped in reverse."""
     tasks: Mapping[str, Work] = dataclasses.field(default_factory=dict)
     """Background tasks by name; each is meant to run until it is cancelled."""
+    live: Live[Any] | None = None
+    """Its settings as they change; followed while it runs, and the log level with them."""
     http: web.Application | None = None
     """What is served on `ServiceSettings.port` by a service that speaks HTTP, not gRPC."""
     on_stop: Sequence[Callable[[], Awaitable[None]]] = ()
@@ -117,7 +120,11 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
     """
     # Set before anything starts: every task inherits the context it is started in.
     context.enter(context.RequestContext(service=settings.microservice_name))
-    background = Supervisor(app.tasks)
+    tasks = dict(app.tasks)
+    if app.live is not None:
+        app.live.subscribe(lambda changed: logs.set_level(changed.log_level))
+        tasks["follow configuration"] = app.live.run
+    background = Supervisor(tasks)
     health = Health(app.connectors, background)
     _draining.set(health.draining)
     tracing, flush_traces = telemetry.configure(settings)

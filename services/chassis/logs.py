@@ -47,11 +47,8 @@ def configure(service: str, level: str, stream: TextIO | None = None) -> None:
             ],
         )
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(level.upper())
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger().handlers = [handler]
+    set_level(level)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
@@ -63,6 +60,14 @@ def configure(service: str, level: str, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def set_level(level: str) -> None:
+    """Change the least important level that is written: debug, info, warning or error."""
+    root = logging.getLogger()
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
 class _Context:

@@ -30,10 +30,17 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 """Patterns of each role of users."""
 
+_EVERY_SERVICE = frozenset({"config.get", "config.watch"})
+"""What a service needs to follow its configuration; Config gives each only its own."""
+
 SERVICES: Mapping[str, frozenset[str]] = {
-    "instance-service": frozenset({"resources.*", "workloads.*", "quota.*"}),
-    "quota-service": frozenset({"instances.list"}),
-    "resource-service": frozenset({"instances.list", "instances.get"}),
+    "collaboration-service": _EVERY_SERVICE,
+    "config-service": _EVERY_SERVICE,
+    "edge-service": _EVERY_SERVICE,
+    "instance-service": _EVERY_SERVICE | {"resources.*", "workloads.*", "quota.*"},
+    "path-service": _EVERY_SERVICE,
+    "quota-service": _EVERY_SERVICE | {"instances.list"},
+    "resource-service": _EVERY_SERVICE | {"instances.list", "instances.get"},
 }
 """Patterns of each service, by the name in its token."""
 

@@ -5,8 +5,9 @@ name in capitals. A service subclasses `ServiceSettings` to give its own
 defaults and to add what only it needs.
 """
 
+import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,17 @@ from services.chassis import quantities
 
 ADMIN_PORT_OFFSET = 6000
 """A service's admin port is its port plus this: 3001 and 9001."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Configured:
+    """Marks a field that a service's configuration can change while the service runs.
+
+    Its value must then be read from `live.Live.current` each time it is needed.
+    """
+
+    path: str
+    """Where the configuration has it, such as ``port_allocation.base_port``."""
 
 
 def _admin_port(given: dict[str, Any]) -> int:
@@ -100,7 +112,9 @@ class ServiceSettings(BaseSettings):
     user_key_file: Path = Path(".codestudio/secrets/users.pem")
     """Private key of users' tokens; only edge may have it."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Configured("monitoring.logging_level")
+    ] = "info"
     """Least important level that is logged."""
 
     otel_exporter_otlp_endpoint: str = ""
@@ -127,22 +141,32 @@ class ServiceSettings(BaseSettings):
     editor_command: str = ""
     """Path of code-server or openvscode-server; empty looks it up on PATH."""
 
-    max_concurrent_instances: int = Field(default=100, ge=1)
+    max_concurrent_instances: Annotated[int, Configured("port_allocation.max_instances")] = Field(
+        default=100, ge=1
+    )
     """Instances at most, in the whole stack."""
 
-    port_base: int = Field(default=8000, ge=1024, le=65535)
+    port_base: Annotated[int, Configured("port_allocation.base_port")] = Field(
+        default=8000, ge=1024, le=65535
+    )
     """First port of the first instance's range."""
 
-    port_range_size: int = Field(default=100, ge=1)
+    port_range_size: Annotated[int, Configured("port_allocation.range_size")] = Field(
+        default=100, ge=1
+    )
     """Ports in each instance's range."""
 
-    default_cpu_request: str = "500m"
+    default_cpu_request: Annotated[str, Configured("resource_limits.default_cpu_request")] = "500m"
     """CPU of an instance that asks for none (specification, resource_limits)."""
 
-    default_memory_request: str = "1Gi"
+    default_memory_request: Annotated[str, Configured("resource_limits.default_memory_request")] = (
+        "1Gi"
+    )
     """Memory of an instance that asks for none (specification, resource_limits)."""
 
-    default_storage_request: str = "10Gi"
+    default_storage_request: Annotated[
+        str, Configured("resource_limits.default_storage_request")
+    ] = "10Gi"
     """Disk of an instance that asks for none (specification, InstanceConfig)."""
 
     @field_validator("default_cpu_request")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from services.chassis import authentication, connectors, lifecycle
+from services.chassis import authentication, connectors, lifecycle, live
 from services.chassis.mesh import Mesh
 from services.edge import (
     answers,
@@ -57,7 +57,9 @@ def compose(settings: EdgeSettings) -> lifecycle.App:
             web.static("/static", _STATIC),
         ]
     )
-    return lifecycle.App(http=application, connectors=[redis, mesh])
+    return lifecycle.App(
+        http=application, connectors=[redis, mesh], live=live.Live(settings, mesh=mesh)
+    )
 
 
 async def _healthz(_: web.Request) -> web.Response:

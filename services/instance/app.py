@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from codestudio.instance.v1 import instance_service_pb2, instance_service_pb2_grpc
 
-from services.chassis import connectors, lifecycle, mesh
+from services.chassis import connectors, lifecycle, live, mesh
 from services.instance import decide, reflection
 from services.instance.actions import Actions
 from services.instance.admission import Admission
@@ -34,6 +34,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
     mongo = connectors.Mongo(settings)
     nats = connectors.Nats(settings)
     channel = mesh.Mesh(settings)
+    in_force = live.Live(settings, mesh=channel)
 
     store = Store(mongo=mongo)
     peers = MeshPeers(
@@ -101,6 +102,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         ],
         reflects=reflection.PUBLIC,
         connectors=[redis, mongo, nats, channel],
+        live=in_force,
         tasks={
             "reconcile": reconciler.work,
             "resync": reconciler.resync,

@@ -2,7 +2,7 @@
 
 from codestudio.quota.v1 import quota_service_pb2_grpc
 
-from services.chassis import connectors, lifecycle, mesh
+from services.chassis import connectors, lifecycle, live, mesh
 from services.quota.instances import Instances
 from services.quota.ledger import Ledger
 from services.quota.reconcile import Reconciler
@@ -15,6 +15,7 @@ def compose(settings: QuotaSettings) -> lifecycle.App:
     """Give the service: its connections, its servicer and its background work."""
     redis = connectors.Redis(settings)
     channel = mesh.Mesh(settings)
+    in_force = live.Live(settings, mesh=channel)
     store = Store(redis=redis)
     reconciler = Reconciler(
         store=store,
@@ -24,7 +25,8 @@ def compose(settings: QuotaSettings) -> lifecycle.App:
         confirm_seconds=settings.quota_confirm_seconds,
         grace_seconds=settings.quota_grace_seconds,
     )
-    servicer = QuotaServicer(ledger=Ledger(store=store, default_limits=settings.default_limits))
+    ledger = Ledger(store=store, default_limits=lambda: in_force.current.default_limits)
+    servicer = QuotaServicer(ledger=ledger)
     return lifecycle.App(
         grpc=[
             lifecycle.Servicer(
@@ -34,5 +36,6 @@ def compose(settings: QuotaSettings) -> lifecycle.App:
             )
         ],
         connectors=[redis, channel],
+        live=in_force,
         tasks={"reconcile": reconciler.run},
     )

@@ -39,7 +39,13 @@ class Standing:
 class Ledger:
     """The accounts of all namespaces. Every change of one is a single step."""
 
-    def __init__(self, *, store: Store, default_limits: Amounts) -> None:
+    def __init__(self, *, store: Store, default_limits: Callable[[], Amounts]) -> None:
+        """Open the accounts.
+
+        Args:
+            store: Where they are kept.
+            default_limits: Asked each time for the limits of a namespace that has none of its own.
+        """
         self._store = store
         self._defaults = default_limits
 
@@ -94,7 +100,7 @@ class Ledger:
 
     async def check(self, namespace: str, instance_id: str, amounts: Amounts) -> list[Shortage]:
         """Tell which limits would be in the way of a reservation. Changes nothing."""
-        return await self._store.check(namespace, instance_id, amounts, self._defaults)
+        return await self._store.check(namespace, instance_id, amounts, self._defaults())
 
     async def reserve(self, namespace: str, instance_id: str, amounts: Amounts) -> Reservation:
         """Reserve for an instance, all or nothing, in place of what it holds.
@@ -103,7 +109,7 @@ class Ledger:
             errors.ResourceExhausted: A limit is in the way of what would grow
                 (QUOTA_EXCEEDED); message and metadata say which and by how much.
         """
-        outcome = await self._store.reserve(namespace, instance_id, amounts, self._defaults)
+        outcome = await self._store.reserve(namespace, instance_id, amounts, self._defaults())
         if isinstance(outcome, Reservation):
             return outcome
         for shortage in outcome:
@@ -115,7 +121,7 @@ class Ledger:
         await self._store.release(namespace, instance_id)
 
     def _standing(self, namespace: str, account: Account) -> Standing:
-        default = dict(zip(RESOURCES, self._defaults, strict=True))
+        default = dict(zip(RESOURCES, self._defaults(), strict=True))
         limits = Amounts(**{**default, **account.own_limits})
         own = [name for name in RESOURCES if name in account.own_limits]
         content = f"{namespace} {' '.join(map(str, limits))} {' '.join(own)}"

@@ -1,9 +1,11 @@
 """Settings of the quota service."""
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
 from services.chassis.quantities import parse_cpu, parse_memory
-from services.chassis.settings import ServiceSettings
+from services.chassis.settings import Configured, ServiceSettings
 from services.quota.amounts import MAX_AMOUNT, Amounts
 
 
@@ -16,16 +18,18 @@ class QuotaSettings(ServiceSettings):
     port: int = Field(default=3006, ge=0, le=65535)
     """Port of the service."""
 
-    default_quota_instances: int = Field(default=100, ge=0, le=2**31 - 1)
+    default_quota_instances: Annotated[int, Configured("default_quota.instances")] = Field(
+        default=100, ge=0, le=2**31 - 1
+    )
     """Instances a namespace may have where nothing else was set."""
 
-    default_quota_cpu: str = "100"
+    default_quota_cpu: Annotated[str, Configured("default_quota.cpu")] = "100"
     """CPU a namespace may have where nothing else was set; Kubernetes quantity."""
 
-    default_quota_memory: str = "200Gi"
+    default_quota_memory: Annotated[str, Configured("default_quota.memory")] = "200Gi"
     """Memory a namespace may have where nothing else was set; Kubernetes quantity."""
 
-    default_quota_storage: str = "1Ti"
+    default_quota_storage: Annotated[str, Configured("default_quota.storage")] = "1Ti"
     """Disk a namespace may have where nothing else was set; Kubernetes quantity."""
 
     quota_reconcile_seconds: float = Field(default=30.0, gt=0)

@@ -2,7 +2,7 @@
 
 from codestudio.resource.v1 import resource_service_pb2_grpc, workload_service_pb2_grpc
 
-from services.chassis import connectors, lifecycle, mesh
+from services.chassis import connectors, lifecycle, live, mesh
 from services.resource.allocator import Allocator
 from services.resource.runtimes.local import LocalRuntime
 from services.resource.servicer import ResourceServicer
@@ -17,6 +17,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
     """Give the service: its connections, its servicers and its background work."""
     redis = connectors.Redis(settings)
     channel = mesh.Mesh(settings)
+    in_force = live.Live(settings, mesh=channel)
     plan = settings.port_plan
     runtime = LocalRuntime(
         container_root=settings.container_root,
@@ -60,6 +61,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
             ),
         ],
         connectors=[redis, channel],
+        live=in_force,
         tasks={
             "runtime": runtime.run,
             "compare port allocations": allocator.run,

@@ -58,4 +58,4 @@ def store(connector: connectors.Redis) -> Store:
 
 @pytest.fixture
 def ledger(store: Store) -> Ledger:
-    return Ledger(store=store, default_limits=LIMITS)
+    return Ledger(store=store, default_limits=lambda: LIMITS)

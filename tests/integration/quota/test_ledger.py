@@ -106,7 +106,7 @@ async def test_limits_left_alone_follow_the_default(store: Store, ledger: Ledger
     assert standing.limits == Amounts(LIMITS.instances, 1, LIMITS.memory, LIMITS.storage)
     assert not standing.is_default
     assert standing.update_time is not None
-    other = Ledger(store=store, default_limits=Amounts(1, 2, 3, 4))
+    other = Ledger(store=store, default_limits=lambda: Amounts(1, 2, 3, 4))
     assert (await other.standing("team")).limits == Amounts(1, 1, 3, 4)
     standing = await ledger.update("team", {"cpu": None})
     assert standing.is_default

@@ -36,7 +36,7 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.redis = self.runner.run(self._connect(settings))
         self.store = Store(redis=self.redis)
-        self.ledger = Ledger(store=self.store, default_limits=_LIMITS)
+        self.ledger = Ledger(store=self.store, default_limits=lambda: _LIMITS)
         self.namespace = f"n{uuid.uuid4().hex}"
         self.limits = _LIMITS
         self.held: dict[str, Amounts] = {}

@@ -216,7 +216,7 @@ async def test_kill_mid_flight_then_repair(own_valkey: Valkey, tmp_path: Path) -
     settings = QuotaSettings(redis_url=own_valkey.url, redis_pool_min=0)
     redis = connectors.Redis(settings)
     store = Store(redis=redis)
-    ledger = Ledger(store=store, default_limits=LIMITS)
+    ledger = Ledger(store=store, default_limits=lambda: LIMITS)
     listed = rig.ListedInstances()
     acknowledged: dict[str, bool] = {}
     in_flight: set[str] = set()

@@ -63,6 +63,11 @@ def test_roles(role: str, permission: str, granted: bool) -> None:
         ("resource-service", "instances.get", True),
         ("resource-service", "quota.update", False),
         ("edge-service", "instances.delete", False),
+        ("edge-service", "config.watch", True),
+        ("path-service", "config.get", True),
+        ("quota-service", "config.update", False),
+        ("quota-service", "config.list", False),
+        ("anybody", "config.watch", False),
         ("admin", "instances.list", False),
     ],
 )
