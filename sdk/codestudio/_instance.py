@@ -1,6 +1,9 @@
 """One instance, as something to hold and act on."""
 
-from codestudio import _links, _messages, _waiting
+from collections.abc import Mapping
+
+from codestudio import _instance_update, _links, _messages, _waiting
+from codestudio._instance_types import Resources
 from codestudio._instance_view import InstanceStatus, InstanceView
 from codestudio._instances_context import Context
 from codestudio._waiting import Goal
@@ -22,6 +25,42 @@ class AsyncInstance(InstanceView):
         """Ask for it anew. Raises NotFound when it is gone."""
         request = instance_service_pb2.GetInstanceRequest(id=self.id)
         self._proto = await self._context.service.get_instance(request, timeout=timeout)
+
+    async def update(
+        self,
+        *,
+        resources: Resources | Mapping[str, str] | None = None,
+        display_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        idle_timeout: _messages.Seconds | None = None,
+        max_lifetime: _messages.Seconds | None = None,
+        etag: str = "",
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Change it.
+
+        Only what is given changes; `labels` and `environment` are replaced as a whole, a timeout
+        of 0 is never. What runs is resized at once; a new environment counts from the next start
+        and is among `pending_fields` until then. `validate_only` checks everything and changes
+        nothing.
+
+        Raises QuotaExceeded, and changes nothing, where the quota does not allow new resources.
+        With an `etag`, raises Aborted when it has changed since.
+        """
+        request = _instance_update.request(
+            self.id,
+            resources=resources,
+            display_name=display_name,
+            labels=labels,
+            environment=environment,
+            idle_timeout=idle_timeout,
+            max_lifetime=max_lifetime,
+            etag=etag,
+            validate_only=validate_only,
+        )
+        self._proto = await self._context.service.update_instance(request, timeout=timeout)
 
     async def start(self, *, etag: str = "", timeout: float | None = None) -> None:
         """Ask for it to run; returns before it does. One that runs stays as it is.

@@ -113,6 +113,19 @@ class InstanceView(_messages.View[instance_pb2.Instance]):
         return types.Resources(resources.cpu, resources.memory, resources.storage)
 
     @property
+    def effective_resources(self) -> types.Resources | None:
+        """What its process may use now; None while there is none."""
+        if not self.proto.HasField("effective_resources"):
+            return None
+        resources = self.proto.effective_resources
+        return types.Resources(resources.cpu, resources.memory, resources.storage)
+
+    @property
+    def pending_fields(self) -> tuple[str, ...]:
+        """Fields that were changed since it was started and count from its next start."""
+        return tuple(self.proto.pending_fields)
+
+    @property
     def ports(self) -> types.Ports | None:
         """Its ports; None while none are allocated."""
         ports = self.proto.ports

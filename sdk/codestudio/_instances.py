@@ -5,7 +5,7 @@ import itertools
 import uuid
 from collections.abc import Iterable, Mapping
 
-from codestudio import _errors, _messages, _waiting
+from codestudio import _errors, _instance_update, _messages, _waiting
 from codestudio._instance import AsyncInstance
 from codestudio._instance_types import BatchResult, DesiredState, InstanceConfig, Resources
 from codestudio._instance_view import InstanceStatus
@@ -177,6 +177,43 @@ class AsyncInstances:
         request = instance_service_pb2.GetInstanceLogsRequest(id=id, tail_lines=tail_lines)
         response = await self._service.get_instance_logs(request, timeout=timeout)
         return [*response.lines]
+
+    async def update(
+        self,
+        id: str,  # noqa: A002
+        *,
+        resources: Resources | Mapping[str, str] | None = None,
+        display_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        idle_timeout: _messages.Seconds | None = None,
+        max_lifetime: _messages.Seconds | None = None,
+        etag: str = "",
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncInstance:
+        """Change an instance.
+
+        Only what is given changes; `labels` and `environment` are replaced as a whole, a timeout
+        of 0 is never. What runs is resized at once; a new environment counts from the next start
+        and is among `pending_fields` until then. `validate_only` checks everything and changes
+        nothing.
+
+        Raises QuotaExceeded, and changes nothing, where the quota does not allow new resources.
+        With an `etag`, raises Aborted when it has changed since.
+        """
+        request = _instance_update.request(
+            id,
+            resources=resources,
+            display_name=display_name,
+            labels=labels,
+            environment=environment,
+            idle_timeout=idle_timeout,
+            max_lifetime=max_lifetime,
+            etag=etag,
+            validate_only=validate_only,
+        )
+        return self._handle(await self._service.update_instance(request, timeout=timeout))
 
     async def start(
         self,

@@ -55,6 +55,17 @@ class InstanceService:
             repeatable=True,
         )
 
+    async def update_instance(
+        self, request: instance_service_pb2.UpdateInstanceRequest, *, timeout: float | None = None
+    ) -> instance_pb2.Instance:
+        """Change an instance."""
+        return await self._transport.unary(
+            self._transport.stub(InstanceServiceStub).UpdateInstance,
+            request,
+            timeout=timeout,
+            repeatable=not request.instance.etag,
+        )
+
     async def delete_instance(
         self, request: instance_service_pb2.DeleteInstanceRequest, *, timeout: float | None = None
     ) -> None:

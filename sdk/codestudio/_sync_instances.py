@@ -34,6 +34,33 @@ class Instance(InstanceView):
     def refresh(self, *, timeout: float | None = None) -> None:
         self._portal.call(self._async.refresh(timeout=timeout))
 
+    def update(
+        self,
+        *,
+        resources: Resources | Mapping[str, str] | None = None,
+        display_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        idle_timeout: _messages.Seconds | None = None,
+        max_lifetime: _messages.Seconds | None = None,
+        etag: str = "",
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        self._portal.call(
+            self._async.update(
+                resources=resources,
+                display_name=display_name,
+                labels=labels,
+                environment=environment,
+                idle_timeout=idle_timeout,
+                max_lifetime=max_lifetime,
+                etag=etag,
+                validate_only=validate_only,
+                timeout=timeout,
+            )
+        )
+
     def start(self, *, etag: str = "", timeout: float | None = None) -> None:
         self._portal.call(self._async.start(etag=etag, timeout=timeout))
 
@@ -186,6 +213,37 @@ class Instances:
         timeout: float | None = None,
     ) -> builtins.list[str]:
         return self._portal.call(self._async.logs(id, tail_lines=tail_lines, timeout=timeout))
+
+    def update(
+        self,
+        id: str,  # noqa: A002
+        *,
+        resources: Resources | Mapping[str, str] | None = None,
+        display_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        idle_timeout: _messages.Seconds | None = None,
+        max_lifetime: _messages.Seconds | None = None,
+        etag: str = "",
+        validate_only: bool = False,
+        timeout: float | None = None,
+    ) -> Instance:
+        return self._wrap(
+            self._portal.call(
+                self._async.update(
+                    id,
+                    resources=resources,
+                    display_name=display_name,
+                    labels=labels,
+                    environment=environment,
+                    idle_timeout=idle_timeout,
+                    max_lifetime=max_lifetime,
+                    etag=etag,
+                    validate_only=validate_only,
+                    timeout=timeout,
+                )
+            )
+        )
 
     def start(
         self,

@@ -52,6 +52,13 @@ class Actions:
                 started = await peers.apply(record)
                 sight = told.tell(record.id, started)
                 return transitions.applied(record, started, times.now()), sight
+            case decide.Resize():
+                ports = await peers.allocate(record)
+                if ports != record.ports:
+                    return transitions.allocated(record, ports, times.now()), None
+                resized = await peers.apply(record)
+                sight = told.tell(record.id, resized)
+                return transitions.workload_resized(record, resized), sight
             case decide.Stop():
                 sight = told.tell(record.id, await peers.stop(record.id))
                 return transitions.workload_stopped(record, times.now()), sight

@@ -22,6 +22,7 @@ from services.instance.settings import InstanceSettings
 from services.instance.specification import Reader
 from services.instance.store import Store
 from services.instance.stream import Event, Stream
+from services.instance.updates import Updates
 from services.instance.watch import Watches
 from services.instance.withdrawal import Withdrawal
 from services.instance.workloads import Workloads
@@ -78,6 +79,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
             resync=settings.resync_seconds,
         ),
     )
+    desires = Desires(store=store, peers=peers, on_wanted=reconciler.wanted)
     servicer = InstanceServicer(
         admission=Admission(
             store=store,
@@ -86,7 +88,8 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
             settings=settings,
             on_admitted=reconciler.wanted,
         ),
-        desires=Desires(store=store, peers=peers, on_wanted=reconciler.wanted),
+        desires=desires,
+        updates=Updates(store=store, peers=peers, desires=desires, policy=policy),
         reading=Reading(store=store, cache=cache, peers=peers),
         store=store,
         watches=Watches(store=store, feed=feed, heartbeat=settings.heartbeat_seconds),

@@ -57,6 +57,7 @@ def _seen(record: Record) -> Record:
         request_hash="",
         quota=Quota.UNKNOWN,
         start_mark=0,
+        resize_mark=0,
         held=frozenset(),
         progress_at=0,
         hold_until=0,

@@ -55,6 +55,11 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """Have the workload, which runs, and the allocation follow changed resources."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Have the workload stopped, its disk kept."""
 
@@ -87,6 +92,7 @@ Action = (
     | Allocate
     | Deallocate
     | Apply
+    | Resize
     | Stop
     | Delete
     | Observe
@@ -177,7 +183,19 @@ def _rest(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
 
 def _after_start(record: Record, now: int, policy: Policy) -> Nothing | None:
     """Wait while a call to start it may still reserve; None if there is none."""
-    over = record.start_mark + policy.claim_abandon if record.start_mark else 0
+    over = marked_until(record, policy)
+    return Nothing(over) if now < over else None
+
+
+def marked_until(record: Record, policy: Policy) -> int:
+    """Return until when a call that changes the ledger may be under way; 0 if none is."""
+    mark = max(record.start_mark, record.resize_mark)
+    return mark + policy.claim_abandon if mark else 0
+
+
+def _after_resize(record: Record, now: int, policy: Policy) -> Nothing | None:
+    """Wait while a call to change its resources may still reserve; None if there is none."""
+    over = record.resize_mark + policy.claim_abandon if record.resize_mark else 0
     return Nothing(over) if now < over else None
 
 
@@ -185,7 +203,7 @@ def _run(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
     if record.hold_until > now:
         return Nothing(record.hold_until)
     if record.quota is not Quota.RUNNING:
-        return ReserveQuota(Quota.RUNNING)
+        return _after_resize(record, now, policy) or ReserveQuota(Quota.RUNNING)
     if not record.reached(Step.RESOURCES):
         return Allocate()
     if not record.reached(Step.WORKLOAD):
@@ -210,6 +228,8 @@ def _run(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
 def _keep(record: Record, now: int) -> Action:
     if record.state is not State.RUNNING:
         return Change(transitions.running(record, now))
+    if record.applied != record.revision:
+        return Resize()
     if not record.max_lifetime:
         return Nothing()
     expires = record.started_at + record.max_lifetime

@@ -41,8 +41,8 @@ class Desires:
         mark = times.now()
         try:
             for _ in range(_ATTEMPTS):
-                record = await self._read(instance_id, etag)
-                _refuse_deleting(record)
+                record = await self.read(instance_id, etag)
+                refuse_deleting(record)
                 up = record.state in (State.PENDING, State.STARTING, State.RUNNING)
                 if record.desired is Desired.RUNNING and up:
                     return record
@@ -55,13 +55,13 @@ class Desires:
                     continue
                 await self._peers.reserve_quota(marked, Quota.RUNNING)
                 wanted = transitions.start_wanted(marked, times.now())
-                if written := await self._write(marked, wanted):
+                if written := await self.write(marked, wanted):
                     return written
         except errors.DomainError:
             await self._unmark(instance_id, mark)
             raise
         await self._unmark(instance_id, mark)
-        raise _busy(instance_id)
+        raise busy(instance_id)
 
     async def stop(self, instance_id: str, etag: str) -> Record:
         """Want it stopped.
@@ -70,17 +70,17 @@ class Desires:
             errors.DomainError: As `start`, but for the quota.
         """
         for _ in range(_ATTEMPTS):
-            record = await self._read(instance_id, etag)
-            _refuse_deleting(record)
+            record = await self.read(instance_id, etag)
+            refuse_deleting(record)
             if record.desired is Desired.STOPPED and record.state in (
                 State.STOPPING,
                 State.STOPPED,
             ):
                 return record
             wanted = transitions.stop_wanted(record, StopReason.USER)
-            if written := await self._write(record, wanted):
+            if written := await self.write(record, wanted):
                 return written
-        raise _busy(instance_id)
+        raise busy(instance_id)
 
     async def delete(self, instance_id: str, etag: str) -> None:
         """Want it gone; of one that is going already nothing changes.
@@ -91,12 +91,12 @@ class Desires:
             errors.Aborted: It changed since the etag (ETAG_MISMATCH).
         """
         for _ in range(_ATTEMPTS):
-            record = await self._read(instance_id, etag)
+            record = await self.read(instance_id, etag)
             if record.state is State.DELETING:
                 return
-            if await self._write(record, transitions.delete_wanted(record)):
+            if await self.write(record, transitions.delete_wanted(record)):
                 return
-        raise _busy(instance_id)
+        raise busy(instance_id)
 
     async def _unmark(self, instance_id: str, mark: int) -> None:
         """Let the reconciler make right what the ledger holds; where we cannot, time does."""
@@ -106,7 +106,14 @@ class Desires:
             if freed is not None:
                 self._on_wanted(freed)
 
-    async def _read(self, instance_id: str, etag: str) -> Record:
+    async def read(self, instance_id: str, etag: str) -> Record:
+        """Read an instance for its owner.
+
+        Raises:
+            errors.NotFound: There is none.
+            errors.PermissionDenied: It is somebody else's.
+            errors.Aborted: It changed since the etag (ETAG_MISMATCH).
+        """
         record = await self._store.get(instance_id)
         if record is None or not record.visible:
             raise not_found(instance_id)
@@ -120,7 +127,8 @@ class Desires:
             )
         return record
 
-    async def _write(self, before: Record, after: Record) -> Record | None:
+    async def write(self, before: Record, after: Record) -> Record | None:
+        """Write what is wanted, and have it done; None where somebody wrote in between."""
         noted = changes.note(before, after, times.now())
         written = await self._store.update(before, noted)
         if written is not None:
@@ -149,7 +157,12 @@ def not_found(instance_id: str) -> errors.NotFound:
     )
 
 
-def _refuse_deleting(record: Record) -> None:
+def refuse_deleting(record: Record) -> None:
+    """Refuse what is being deleted.
+
+    Raises:
+        errors.FailedPrecondition: It is (INSTANCE_DELETING).
+    """
     if record.state is State.DELETING:
         raise errors.FailedPrecondition(
             "INSTANCE_DELETING",
@@ -158,7 +171,8 @@ def _refuse_deleting(record: Record) -> None:
         )
 
 
-def _busy(instance_id: str) -> errors.Aborted:
+def busy(instance_id: str) -> errors.Aborted:
+    """Return the error for an instance that others keep changing."""
     return errors.Aborted(
         "INSTANCE_BUSY",
         f"Instance {instance_id} is changing all the time; try again",

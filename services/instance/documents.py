@@ -15,6 +15,7 @@ from services.instance.record import (
     Failure,
     FailureClass,
     Held,
+    InForce,
     Pending,
     Ports,
     Quota,
@@ -64,6 +65,14 @@ def encode(record: Record) -> Document:
         "failure": _failure(record.failure),
         "stop_reason": record.stop_reason.value if record.stop_reason else "",
         "ports": [record.ports.web, record.ports.callback_first, record.ports.callback_last],
+        "revision": record.revision,
+        "applied": record.applied,
+        "in_force": {
+            "cpu": record.in_force.cpu,
+            "memory": record.in_force.memory,
+            "storage": record.in_force.storage,
+            "at_next_start": list(record.in_force.at_next_start),
+        },
         "restarts": record.restarts,
         "created_at": record.created_at,
         "updated_at": record.updated_at,
@@ -75,6 +84,7 @@ def encode(record: Record) -> Document:
         "request_hash": record.request_hash,
         "quota": record.quota.value,
         "start_mark": record.start_mark,
+        "resize_mark": record.resize_mark,
         "held": sorted(record.held),
         "progress_at": record.progress_at,
         "hold_until": record.hold_until,
@@ -138,6 +148,10 @@ def decode(document: Mapping[str, Any]) -> Record:
         else None,
         stop_reason=StopReason(document["stop_reason"]) if document["stop_reason"] else None,
         ports=Ports(*document["ports"]),
+        # Documents of releases before UpdateInstance have none of these.
+        revision=document.get("revision", 0),
+        applied=document.get("applied", 0),
+        in_force=_in_force(document.get("in_force", {})),
         restarts=document["restarts"],
         created_at=document["created_at"],
         updated_at=document["updated_at"],
@@ -150,6 +164,7 @@ def decode(document: Mapping[str, Any]) -> Record:
         request_hash=document["request_hash"],
         quota=Quota(document["quota"]),
         start_mark=document["start_mark"],
+        resize_mark=document.get("resize_mark", 0),
         held=frozenset(Held(one) for one in document["held"]),
         progress_at=document["progress_at"],
         hold_until=document["hold_until"],
@@ -179,6 +194,15 @@ def difference(before: Record, after: Record) -> Document:
     if removed := {name: "" for name in old if name not in new}:
         update["$unset"] = removed
     return update
+
+
+def _in_force(document: Mapping[str, Any]) -> InForce:
+    return InForce(
+        cpu=document.get("cpu", ""),
+        memory=document.get("memory", ""),
+        storage=document.get("storage", ""),
+        at_next_start=tuple(document.get("at_next_start", ())),
+    )
 
 
 def _failure(failure: Failure | None) -> Document:

@@ -12,7 +12,7 @@ from codestudio.resource.v1 import (
 )
 
 from services.chassis import errors, mesh
-from services.instance.record import Ports, Quota, Record
+from services.instance.record import InForce, Ports, Quota, Record
 from services.instance.workload import Phase, Workload
 
 _PHASES = {
@@ -80,6 +80,12 @@ def workload(message: workload_service_pb2.Workload) -> Workload | None:
         error_code=message.error.code,
         error_message=message.error.message,
         paths_ready=message.paths_ready,
+        in_force=InForce(
+            message.resources.cpu,
+            message.resources.memory,
+            message.resources.storage,
+            tuple(message.at_next_start),
+        ),
     )
 
 

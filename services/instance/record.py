@@ -110,6 +110,21 @@ class Ports:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class InForce:
+    """What a workload has of what its instance is to have."""
+
+    cpu: str = ""
+    memory: str = ""
+    storage: str = ""
+    at_next_start: tuple[str, ...] = ()
+    """Fields changed since it was started that count from its next start."""
+
+
+NOTHING_IN_FORCE = InForce()
+"""Of an instance without a process or pod."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Pending:
     """A change that is still to be told (see `outbox`)."""
 
@@ -155,6 +170,11 @@ class Record:
     failure: Failure | None = None
     stop_reason: StopReason | None = None
     ports: Ports = Ports()
+    revision: int = 0
+    """Counts changes of resources and environment."""
+    applied: int = 0
+    """The revision that its workload was last asked for."""
+    in_force: InForce = NOTHING_IN_FORCE
     restarts: int = 0
     created_at: int
     updated_at: int = 0
@@ -177,6 +197,9 @@ class Record:
     """When a call to start it began to change what the ledger holds; 0 when that is over. Until
     then, or until the call must have died, nobody else makes the ledger right: the call may
     come last."""
+    resize_mark: int = 0
+    """The same for a call to change its resources, which reserves other amounts than the record
+    tells."""
     held: frozenset[Held] = frozenset()
     """On the way down: what has not been given back yet."""
     progress_at: int = 0
@@ -206,7 +229,8 @@ class Record:
         """Whether there is nothing more to do to make it what is wanted, or to try."""
         match self.desired:
             case Desired.RUNNING:
-                return self.state in (State.RUNNING, State.FAILED)
+                running = self.state is State.RUNNING and self.applied == self.revision
+                return running or self.state is State.FAILED
             case Desired.STOPPED:
                 return self.state in (State.STOPPED, State.FAILED)
         return False

@@ -14,11 +14,12 @@ from codestudio.instance.v1 import (
 from google.protobuf import empty_pb2
 
 from services.chassis import errors, identity, validation
-from services.instance import admission, batch, listing, names, translation
+from services.instance import admission, batch, listing, names, revisions, translation
 from services.instance.desires import Desires
 from services.instance.reading import Reading
 from services.instance.specification import Reader
 from services.instance.store import Store
+from services.instance.updates import Updates
 from services.instance.watch import Watches
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
         *,
         admission: admission.Admission,
         desires: Desires,
+        updates: Updates,
         reading: Reading,
         store: Store,
         watches: Watches,
@@ -43,6 +45,7 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
     ) -> None:
         self._admission = admission
         self._desires = desires
+        self._updates = updates
         self._reading = reading
         self._store = store
         self._watches = watches
@@ -76,6 +79,19 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
         return instance_service_pb2.ListInstancesResponse(
             instances=map(translation.instance, page.records), next_page_token=page.next_token
         )
+
+    async def UpdateInstance(
+        self, request: instance_service_pb2.UpdateInstanceRequest, context: _Context
+    ) -> instance_pb2.Instance:
+        """Change an instance, or check whether that would work."""
+        wrong = validation.Violations()
+        asked = request.instance
+        if not names.valid(asked.id):
+            wrong.add("instance.id", names.RULE)
+        values = revisions.read(request, wrong, self._reader)
+        wrong.check()
+        update = self._updates.rehearse if request.validate_only else self._updates.update
+        return translation.instance(await update(asked.id, values, asked.etag))
 
     async def DeleteInstance(
         self, request: instance_service_pb2.DeleteInstanceRequest, context: _Context

@@ -1,11 +1,14 @@
 """How a record changes: each function is one thing that can happen to an instance."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from services.instance import failures
 from services.instance.failures import Cure, Verdict
 from services.instance.record import (
     EVERYTHING,
+    NOTHING_IN_FORCE,
     Desired,
     Failure,
     FailureClass,
@@ -25,6 +28,13 @@ CRASHING = Verdict(Cure.NONE, FailureClass.RUNTIME, "CrashLoop")
 
 AWAY_REASON = failures.AWAY.reason
 """Reason of the condition of a step that waits for a part that is away."""
+
+OF_QUOTA = ("cpu", "memory", "storage")
+"""Fields an instance's quota depends on."""
+OF_WORKLOAD = (*OF_QUOTA, "environment")
+"""Fields its workload is asked for."""
+MUTABLE = (*OF_WORKLOAD, "display_name", "labels", "idle_timeout", "max_lifetime")
+"""Fields its owner can change."""
 
 _WAITING = {
     Step.RESOURCES: "Ports are being allocated",
@@ -71,10 +81,39 @@ def starting_over(record: Record, now: int) -> Record:
         hold_until=0,
         unusable_port=0,
         ports=Ports(),
+        in_force=NOTHING_IN_FORCE,
         held=frozenset(),
         quota=Quota.UNKNOWN,
         progress_at=now,
     )
+
+
+def update_wanted(record: Record, values: Mapping[str, Any], now: int) -> Record:
+    """Its owner wants other values of some fields; quota for new resources was asked for.
+
+    Args:
+        record: The instance.
+        values: By field of the record: some of `MUTABLE`.
+        now: The time.
+    """
+    wanted = replace(record, **values)
+    asked = any(getattr(wanted, name) != getattr(record, name) for name in OF_WORKLOAD)
+    if asked:
+        wanted = replace(wanted, revision=record.revision + 1)
+    if resized(record, wanted) and record.state is not State.FAILED:
+        # One that runs has its whole budget to have its quota confirmed.
+        wanted = replace(wanted, quota=Quota.UNKNOWN, progress_at=now)
+    return wanted
+
+
+def resized(before: Record, after: Record) -> bool:
+    """Whether two versions of an instance have different resources."""
+    return any(getattr(before, name) != getattr(after, name) for name in OF_QUOTA)
+
+
+def workload_resized(record: Record, workload: Workload) -> Record:
+    """Its workload, which runs, was given what its record says."""
+    return replace(record, applied=record.revision, in_force=workload.in_force)
 
 
 def stop_wanted(record: Record, reason: StopReason) -> Record:
@@ -110,13 +149,13 @@ def lifetime_over(record: Record) -> Record:
 def quota_reserved(record: Record, level: Quota, now: int) -> Record:
     """The ledger holds what is right for a level."""
     if level is not Quota.RUNNING:
-        return replace(record, quota=level, start_mark=0)
+        return replace(record, quota=level, start_mark=0, resize_mark=0)
     return _quota_held(record, level, now)
 
 
 def quota_released(record: Record) -> Record:
     """The ledger holds nothing for it."""
-    return replace(record, quota=Quota.NONE, start_mark=0)
+    return replace(record, quota=Quota.NONE, start_mark=0, resize_mark=0)
 
 
 def allocated(record: Record, ports: Ports, now: int) -> Record:
@@ -146,6 +185,8 @@ def applied(record: Record, workload: Workload, now: int) -> Record:
             Step.EDITOR, False, "WaitingForEditor", _WAITING[Step.EDITOR], now
         ),
         state=state,
+        applied=record.revision,
+        in_force=workload.in_force,
         progress_at=now,
     )
 
@@ -198,6 +239,7 @@ def workload_lost(
         quota=Quota.UNKNOWN,
         progress_at=now if fell else record.progress_at,
         stop_reason=StopReason.EXITED if ended else record.stop_reason,
+        in_force=NOTHING_IN_FORCE,
         exits=exits,
         restarts=record.restarts + 1 if ended else record.restarts,
         hold_until=now + pause if pause else 0,
@@ -217,7 +259,7 @@ def workload_stopped(record: Record, now: int) -> Record:
     """Its process or pod is not there any more."""
     for step in (Step.WORKLOAD, Step.EDITOR):
         record = record.noting(step, False, "Stopped", "", now)
-    return replace(record, held=record.held - {Held.WORKLOAD})
+    return replace(record, held=record.held - {Held.WORKLOAD}, in_force=NOTHING_IN_FORCE)
 
 
 def held_up(record: Record, now: int, *, step: Step, verdict: Verdict, message: str) -> Record:
@@ -266,5 +308,6 @@ def _quota_held(record: Record, level: Quota, now: int) -> Record:
     return replace(
         record.noting(Step.QUOTA, True, "Reserved", "The namespace's quota holds it", now),
         quota=level,
+        resize_mark=0,
         progress_at=now,
     )

@@ -74,6 +74,11 @@ def instance(record: Record) -> instance_pb2.Instance:
         message.ports.callback_port = record.ports.callback_first
         message.ports.callback_port_range.start = record.ports.callback_first
         message.ports.callback_port_range.end = record.ports.callback_last
+    if record.in_force.cpu:
+        message.effective_resources.cpu = record.in_force.cpu
+        message.effective_resources.memory = record.in_force.memory
+        message.effective_resources.storage = record.in_force.storage
+    message.pending_fields.extend(record.in_force.at_next_start)
     if record.failure:
         message.failure.CopyFrom(_failure(record.failure))
     if record.stop_reason:

@@ -3,6 +3,8 @@
 import dataclasses
 import enum
 
+from services.instance.record import NOTHING_IN_FORCE, InForce
+
 
 class Phase(enum.StrEnum):
     """Where a workload is in its life; the contract's WorkloadPhase."""
@@ -28,6 +30,7 @@ class Workload:
     error_code: str = ""
     error_message: str = ""
     paths_ready: bool = True
+    in_force: InForce = NOTHING_IN_FORCE
 
     @property
     def runs(self) -> bool:

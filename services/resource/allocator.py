@@ -64,6 +64,8 @@ class Allocator:
     ) -> Allocation:
         """Give an instance a range: the one it has, the one it wants, or the lowest free one.
 
+        One that has a range keeps it and gets the resources.
+
         Args:
             instance_id: The instance.
             namespace: Its namespace.
@@ -92,6 +94,8 @@ class Allocator:
                     allocation = await self._claim(wish, unusable, in_use)
             else:
                 allocation = await self._claim(wish, unusable, in_use)
+            if allocation.resources != resources or allocation.namespace != namespace:
+                allocation = await self._store.resize(allocation, wish)
             await self._store.write_hash(allocation)
             return allocation
 

@@ -63,6 +63,7 @@ class Store:
         self._plan = plan
         self._claim = self._script("claim")
         self._release = self._script("release")
+        self._resize = self._script("resize")
 
     async def claim(
         self, wish: Allocation, *, unusable: int = 0, avoid: Iterable[int] = ()
@@ -95,6 +96,22 @@ class Store:
             The first ports of what was taken back.
         """
         return cast("list[int]", await self._release(keys=[_INDEX], args=[instance_id, web_port]))
+
+    async def resize(self, held: Allocation, wish: Allocation) -> Allocation:
+        """Give an allocation other resources, if nobody changed it meanwhile.
+
+        Args:
+            held: The allocation as it was read.
+            wish: Namespace and resources it is to have.
+
+        Returns:
+            What it is now.
+        """
+        after = dataclasses.replace(held, namespace=wish.namespace, resources=wish.resources)
+        done = await self._resize(
+            keys=[_INDEX], args=[held.web_port, _encode(held), _encode(after)]
+        )
+        return after if done else held
 
     async def by_port(self) -> dict[int, Allocation]:
         """Read the index: all allocations by web port."""

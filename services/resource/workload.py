@@ -6,6 +6,7 @@ import enum
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,8 +55,13 @@ class Spec:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change when anything asked for changes."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return fingerprint(dataclasses.asdict(self))
+
+
+def fingerprint(fields: Mapping[str, Any]) -> str:
+    """Give 16 hex digits that change when anything in a mapping does."""
+    text = json.dumps(dict(fields), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,6 +95,16 @@ class Workload:
     """Only where phase is EXITED."""
     paths_ready: bool = False
     """Whether its directories are there."""
+    started_environment: str = ""
+    """Fingerprint of the environment it was started with."""
+
+    @property
+    def at_next_start(self) -> tuple[str, ...]:
+        """Fields that were changed since it was started and count from its next start."""
+        if self.spec is None or not self.phase.is_alive:
+            return ()
+        same = self.started_environment == fingerprint(self.spec.environment)
+        return () if same else ("environment",)
 
     @property
     def endpoint(self) -> str:

@@ -13,7 +13,7 @@ from services.chassis import clock, context, errors, lifecycle
 from services.chassis.validation import Violations
 from services.resource import names
 from services.resource.runtimes import Runtime
-from services.resource.servicer import read_resources
+from services.resource.servicer import read_resources, write_resources
 from services.resource.workload import Failure, Phase, Resources, Spec, Workload
 
 _HEARTBEAT_SECONDS = 15.0
@@ -44,8 +44,8 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
     ) -> pb.Workload:
         """See the contract.
 
-        One that runs is restarted only for another web port; a new environment or new
-        resources count from its next start, so that nobody loses a running terminal.
+        One that runs is restarted only for another web port, so that nobody loses a running
+        terminal: new resources are in force at once, a new environment from its next start.
         """
         wrong = Violations()
         spec = Spec(
@@ -184,6 +184,9 @@ def _workload(workload: Workload) -> pb.Workload:
         paths_ready=workload.paths_ready,
         spec_hash="" if workload.spec is None else workload.spec.fingerprint,
     )
+    if workload.spec is not None and workload.phase.is_alive:
+        message.resources.CopyFrom(write_resources(workload.spec.resources))
+        message.at_next_start.extend(workload.at_next_start)
     if workload.start_time is not None:
         message.start_time.FromDatetime(workload.start_time)
     if workload.ready_time is not None:

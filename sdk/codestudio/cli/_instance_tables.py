@@ -47,6 +47,8 @@ def instance(shown: codestudio.Instance) -> None:
             ("stopped because", stop_reason if stop_reason is not never else ""),
             ("url", shown.url),
             ("resources", _resources(shown)),
+            ("in force", _in_force(shown)),
+            ("from next start", ", ".join(shown.pending_fields)),
             ("web port", str(ports.web) if ports else ""),
             ("callback ports", callback_ports(shown)),
             ("labels", _output.mapping(shown.labels)),
@@ -117,6 +119,14 @@ def callback_ports(shown: codestudio.Instance) -> str:
 def _resources(shown: codestudio.Instance) -> str:
     resources = shown.resources._asdict()
     return ", ".join(f"{value} {name}" for name, value in resources.items() if value)
+
+
+def _in_force(shown: codestudio.Instance) -> str:
+    """Write what it may use now, where that is not what it is to have."""
+    now = shown.effective_resources
+    if now is None or now == shown.resources:
+        return ""
+    return ", ".join(f"{value} {name}" for name, value in now._asdict().items())
 
 
 def _row(shown: codestudio.Instance) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import codestudio
-from codestudio.cli import _creating, _exit, _output, _values
+from codestudio.cli import _creating, _exit, _output, _updating, _values
 from codestudio.cli import _instance_tables as tables
 from codestudio.cli._creating import Wait, WaitTimeout, wait_for
 from codestudio.cli._session import Session, command
@@ -41,6 +41,7 @@ WithLabel = Annotated[
 ]
 
 _creating.register(app)
+_updating.register(app)
 
 
 @command(app, "list")

@@ -24,9 +24,9 @@ class Runtime(Protocol):
     async def apply(self, spec: Spec) -> Workload:
         """Make the workload be there and be started, with its directories.
 
-        One that runs is left alone unless its web port is another: a new environment or new
-        resources never cost a developer their running terminals; they count from the next
-        start.
+        One that runs goes on unless its web port is another: a new environment or new resources
+        never cost a developer their running terminals. What can be changed while it runs is,
+        the rest counts from the next start: the workload's `at_next_start` tells which.
 
         Raises errors.FailedPrecondition when it cannot be started, with the code the workload,
         then EXITED, also shows: EDITOR_NOT_INSTALLED, PORT_IN_USE, PATHS_UNAVAILABLE,

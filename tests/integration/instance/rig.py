@@ -12,6 +12,7 @@ import grpc
 from codestudio.common.v1 import error_pb2
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 from cryptography.hazmat.primitives import serialization
+from google.protobuf import field_mask_pb2
 
 from services.chassis import lifecycle, status
 from services.devstack import credentials
@@ -116,6 +117,24 @@ class Replica:
             instance_service_pb2.GetInstanceRequest(id=instance_id),
             metadata=metadata or self.metadata,
             timeout=10,
+        )
+
+    async def update(
+        self,
+        instance_id: str,
+        *paths: str,
+        metadata: Any = None,
+        validate_only: bool = False,
+        **fields: Any,
+    ) -> instance_pb2.Instance:
+        """Change an instance; without paths, what is set."""
+        request = instance_service_pb2.UpdateInstanceRequest(
+            instance=instance_pb2.Instance(id=instance_id, **fields), validate_only=validate_only
+        )
+        if paths:
+            request.update_mask.CopyFrom(field_mask_pb2.FieldMask(paths=paths))
+        return await self.stub.UpdateInstance(
+            request, metadata=metadata or self.metadata, timeout=10
         )
 
     async def start(self, instance_id: str, etag: str = "") -> instance_pb2.Instance:

@@ -45,6 +45,8 @@ class World(
         self.ports: dict[str, int] = {}
         self.workloads: dict[str, workload_service_pb2.Workload] = {}
         self.disks: set[str] = set()
+        self.environments: dict[str, dict[str, str]] = {}
+        """What each workload was started with."""
         self.calls: collections.Counter[str] = collections.Counter()
         self.faults: dict[str, tuple[grpc.StatusCode, str]] = {}
         """By method: what it answers instead."""
@@ -125,14 +127,20 @@ class World(
         await self._meet("ApplyWorkload", request.instance_id, context)
         known = self.workloads.get(request.instance_id)
         if known is not None and known.phase in (STARTING, READY):
+            known.resources.CopyFrom(request.resources)
+            started = self.environments[request.instance_id]
+            pending = started != dict(request.environment)
+            known.at_next_start[:] = ["environment"] if pending else []
             return known
         self.started += 1
+        self.environments[request.instance_id] = dict(request.environment)
         workload = workload_service_pb2.Workload(
             instance_id=request.instance_id,
             phase=STARTING,
             runtime_id=f"pid {self.started}",
             endpoint=f"127.0.0.1:{request.web_port}",
             paths_ready=True,
+            resources=request.resources,
         )
         workload.start_time.FromNanoseconds(time.time_ns())
         self.workloads[request.instance_id] = workload

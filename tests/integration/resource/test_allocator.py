@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -62,6 +63,19 @@ def keys(valkey: Valkey) -> dict[str, dict[str, str]]:
     """Read the whole database."""
     with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
         return {key: client.hgetall(key) for key in client.scan_iter()}
+
+
+async def test_an_allocation_follows_its_resources(
+    allocator: Allocator, connector: connectors.Redis
+) -> None:
+    """Allocated again with other resources, an instance keeps its range and has those."""
+    first = await allocator.allocate("red", "default", rig.RESOURCES)
+    bigger = dataclasses.replace(rig.RESOURCES, cpu=750, memory=2**43 + 1)
+    again = await allocator.allocate("red", "default", bigger)
+    assert again == dataclasses.replace(first, resources=bigger)
+    assert await allocator.by_instance() == {"red": again}
+    fields = await connector.client.hgetall("port_allocations:red")  # type: ignore[misc]
+    assert json.loads(fields["resources"])["cpu"] == 750
 
 
 async def test_the_specifications_hash(

@@ -42,7 +42,14 @@ async def test_applying_again_leaves_it_alone(
     assert other.spec is not None
     assert first.spec is not None
     assert other.spec.fingerprint != first.spec.fingerprint
+    assert (first.at_next_start, other.at_next_start) == ((), ("environment",))
     assert len(rig.roots(stack_id)) == 1
+    back = await runtime.apply(rig.spec("blue", port_base))
+    assert back.at_next_start == ()
+    await runtime.apply(rig.spec("blue", port_base, NEW="1"))
+    assert (await runtime.stop("blue")).at_next_start == ()
+    await runtime.apply(rig.spec("blue", port_base, NEW="1"))
+    assert (await rig.reach(runtime, "blue", Phase.READY)).at_next_start == ()
 
 
 async def test_another_port_moves_it(runtime: LocalRuntime, stack_id: str, port_base: int) -> None:

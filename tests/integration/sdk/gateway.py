@@ -155,6 +155,23 @@ class Gateway(
                 instances=matching[:size], next_page_token=more
             )
 
+    async def UpdateInstance(self, request: Any, context: Any) -> instance_pb2.Instance:
+        async with self._call("UpdateInstance", request, context):
+            asked = request.instance
+            instance = await self._find(asked.id, context)
+            await _check_etag(instance, asked.etag, context)
+            if request.validate_only:
+                return instance
+            changed = instance_pb2.Instance()
+            changed.CopyFrom(instance)
+            for name in ("labels", "environment"):
+                if name in request.update_mask.paths:
+                    changed.ClearField(name)
+            request.update_mask.MergeMessage(asked, changed)
+            self.instances[asked.id] = changed
+            self._change(asked.id)
+            return self.instances[asked.id]
+
     async def DeleteInstance(self, request: Any, context: Any) -> empty_pb2.Empty:
         async with self._call("DeleteInstance", request, context):
             if request.id not in self.instances and request.allow_missing:

@@ -207,6 +207,26 @@ async def test_quotas(aclient: codestudio.AsyncClient) -> None:
         await aclient.quotas.update("team-a")
 
 
+async def test_update(gateway: Gateway, aclient: codestudio.AsyncClient) -> None:
+    """What is given is named by the mask and changed; the handle tells the new values."""
+    fox = await aclient.instances.create("fox", labels={"a": "1", "b": "2"})
+    await fox.wait_until_running()
+    await fox.update(resources={"cpu": "2"}, labels={"a": "1"}, idle_timeout=0, etag=fox.etag)
+    (request,) = gateway.requests("UpdateInstance")
+    assert request.update_mask.paths == ["resources.cpu", "labels", "idle_timeout"]
+    assert request.instance.HasField("idle_timeout")
+    assert (fox.resources.cpu, fox.labels) == ("2", {"a": "1"})
+    with pytest.raises(codestudio.Aborted):
+        await aclient.instances.update("fox", display_name="x", etag="old")
+    with pytest.raises(ValueError, match="at least one"):
+        await fox.update()
+    gateway.change("fox", display_name="y")
+    again = await aclient.instances.update("fox", display_name="", environment={"A": "1"})
+    assert (again.display_name, again.environment) == ("", {"A": "1"})
+    assert again.pending_fields == ()
+    assert again.effective_resources is None
+
+
 async def test_middle_tier(gateway: Gateway, aclient: codestudio.AsyncClient) -> None:
     """The services' own messages go through the same edge: repetition, typed errors."""
     gateway.faults["GetInstance"] = [UNAVAILABLE]

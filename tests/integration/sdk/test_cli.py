@@ -126,6 +126,24 @@ def test_start_stop_delete(gateway: Gateway, run: Command) -> None:
     run("instances", "delete", "a", "--allow-missing")
 
 
+def test_update(gateway: Gateway, run: Command) -> None:
+    """Flags change what they name; labels and variables are added and removed one by one."""
+    run("instances", "create", "fox", "-l", "a=1", "-l", "b=2", "-e", "A=1")
+    result = run(
+        "instances", "update", "fox", "--cpu", "2", "--remove-label", "b", "-l", "c=3",
+        "--idle-timeout", "0",
+    )  # fmt: skip
+    (request,) = gateway.requests("UpdateInstance")
+    assert request.update_mask.paths == ["resources.cpu", "labels", "idle_timeout"]
+    assert request.instance.labels == {"a": "1", "c": "3"}
+    assert request.instance.etag
+    assert "2 cpu" in result.stdout
+    run("instances", "update", "fox", "--dry-run", "--display-name", "Fox")
+    assert gateway.requests("UpdateInstance")[-1].validate_only
+    run("instances", "update", "fox", code=2)
+    run("instances", "update", "fox", "--cpu", "1", "--etag", "old", code=5)
+
+
 def test_batch(gateway: Gateway, run: Command, tmp_path: Path) -> None:
     """By number or from a file; each item has its line, and the first failure its exit code."""
     run("instances", "create", "lab-2")

@@ -10,12 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.chassis import errors, identity
-from services.instance.record import Desired, Quota, State
+from services.instance.record import NOTHING_IN_FORCE, Desired, Quota, State
 from services.instance.workload import Phase
 from tests.unit.instance.worlds import ALICE, Killed, World, time_of
 
 NAMES = ("ada", "bob")
-OPS = ("create", "create-stopped", "start", "stop", "delete", "look", "exit", "ready", "tick")
+OPS = (
+    *("create", "create-stopped", "start", "stop", "delete"),
+    *("grow", "shrink", "too-much", "rename"),
+    *("look", "exit", "ready", "tick"),
+)
+SIZES = {"grow": "1500m", "shrink": "100m", "too-much": "3000m"}
 
 operations = st.lists(
     st.tuples(
@@ -24,7 +29,10 @@ operations = st.lists(
         st.one_of(st.none(), st.integers(0, 15)),
         st.one_of(
             st.none(),
-            st.tuples(st.integers(0, 5), st.sampled_from(("start", "stop", "delete", "look"))),
+            st.tuples(
+                st.integers(0, 5),
+                st.sampled_from(("start", "stop", "delete", "look", "grow", "shrink")),
+            ),
         ),
     ),
     min_size=1,
@@ -48,6 +56,12 @@ async def _do(world: World, op: str, name: str, acknowledged: dict[str, str]) ->
         case "delete":
             await world.desires.delete(name, "")
             acknowledged[name] = "DELETED"
+        case "grow" | "shrink" | "too-much":
+            changed = await world.updates.update(name, {"cpu": SIZES[op]}, "")
+            assert changed.cpu == SIZES[op]
+        case "rename":
+            environment = {"NAME": str(world.clock)}
+            await world.updates.update(name, {"environment": environment}, "")
         case "look":
             world.looking = True
             try:
@@ -125,7 +139,20 @@ def _check(world: World, acknowledged: dict[str, str]) -> None:
         expected = {State.RUNNING: Quota.RUNNING, State.STOPPED: Quota.STOPPED}.get(record.state)
         assert world.outside.held.get(record.id) is expected, record.state
         assert (record.id in world.outside.ports) == (record.state is State.RUNNING)
+        if record.id in world.outside.held:
+            amounts = (record.cpu, record.memory, record.storage)
+            assert world.outside.amounts[record.id] == amounts, "the ledger holds something else"
+        assert record.resize_mark == 0
         workload = world.outside.workloads.get(record.id)
+        if record.state is State.RUNNING:
+            assert workload is not None
+            assert record.applied == record.revision
+            assert record.in_force == workload.in_force
+            assert workload.in_force.cpu == record.cpu, "the workload has something else"
+            started = world.outside.environments[record.id]
+            assert bool(record.in_force.at_next_start) == (started != record.environment)
+        else:
+            assert record.in_force == NOTHING_IN_FORCE
         assert (workload is not None and workload.runs) == (record.state is State.RUNNING)
         assert not record.outbox
     assert set(world.outside.held) <= set(records), "quota leaked"
@@ -160,7 +187,7 @@ PATHS = {
 """Ways into each state."""
 
 
-@pytest.mark.parametrize("op", ["start", "stop", "delete", "look"])
+@pytest.mark.parametrize("op", ["start", "stop", "delete", "look", "grow", "rename"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_killed_at_any_line_it_ends_as_wanted(path: str, op: str) -> None:
     """In every state, a kill before or after every side effect of a call leaves nothing over."""
@@ -169,12 +196,12 @@ async def test_killed_at_any_line_it_ends_as_wanted(path: str, op: str) -> None:
         await _live([*way, (op, "ada", kill_at, None)])
 
 
-@pytest.mark.parametrize("op", ["start", "stop", "delete", "look"])
+@pytest.mark.parametrize("op", ["start", "stop", "delete", "look", "grow", "rename"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_whoever_gets_in_between_it_ends_as_wanted(path: str, op: str) -> None:
     """In every state, another call between any two side effects, and a kill after, do no harm."""
     way = [(step, "ada", None, None) for step in PATHS[path]]
-    for other in ("start", "stop", "delete", "look"):
+    for other in ("start", "stop", "delete", "look", "shrink"):
         if op == other == "look":
             continue  # the lease keeps two of them apart
         for number in range(5):

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from unittest import mock
 
 from services.chassis import errors, identity
-from services.instance import admission, decide, times
+from services.instance import admission, decide, times, updates
 from services.instance.actions import Actions
 from services.instance.admission import Admission, Request
 from services.instance.cache import Cache
 from services.instance.desires import Desires
 from services.instance.passes import Means, Pass
-from services.instance.record import Pending, Ports, Quota, Record, Step
+from services.instance.record import InForce, Pending, Ports, Quota, Record, Step
 from services.instance.settings import InstanceSettings
 from services.instance.specification import Specification
 from services.instance.store import Taken
@@ -114,16 +114,25 @@ class Outside:
         self.away = False
         self.broken: dict[str, errors.DomainError] = {}
         self.held: dict[str, Quota] = {}
+        self.amounts: dict[str, tuple[str, str, str]] = {}
+        """CPU, memory and disk of what is held."""
+        self.room = 2000
+        """Millicores one instance may hold."""
         self.ports: dict[str, int] = {}
         self.workloads: dict[str, Workload] = {}
         self.disks: set[str] = set()
+        self.environments: dict[str, dict[str, str]] = {}
+        """What each workload was started with."""
 
     async def reserve_quota(self, record: Record, level: Quota) -> None:
         async with self._world.effect():
             self._meet("reserve_quota")
             if record.id not in self.held and len(self.held) >= self.limit:
                 raise errors.ResourceExhausted("QUOTA_EXCEEDED", "no")
+            if level is Quota.RUNNING and int(record.cpu.removesuffix("m")) > self.room:
+                raise errors.ResourceExhausted("QUOTA_EXCEEDED", "no")
             self.held[record.id] = level
+            self.amounts[record.id] = (record.cpu, record.memory, record.storage)
 
     async def check_quota(self, record: Record, level: Quota) -> None:
         self._meet("check_quota")
@@ -132,6 +141,7 @@ class Outside:
         async with self._world.effect():
             self._meet("release_quota")
             self.held.pop(record.id, None)
+            self.amounts.pop(record.id, None)
 
     async def allocate(self, record: Record) -> Ports:
         async with self._world.effect():
@@ -157,8 +167,14 @@ class Outside:
                 known = Workload(
                     Phase.STARTING, f"pid {self._world.starts}", start_time=self._world.clock
                 )
-                self.workloads[record.id] = known
                 self.disks.add(record.id)
+                self.environments[record.id] = dict(record.environment)
+            pending = self.environments[record.id] != dict(record.environment)
+            in_force = InForce(
+                record.cpu, record.memory, record.storage, ("environment",) if pending else ()
+            )
+            known = dataclasses.replace(known, in_force=in_force)
+            self.workloads[record.id] = known
             return known
 
     async def stop(self, instance_id: str) -> Workload | None:
@@ -291,7 +307,17 @@ class World:
             settings=InstanceSettings(),
             on_admitted=wanted,
         )
-        self.desires = Desires(store=store, peers=outside, on_wanted=wanted)  # type: ignore[arg-type]
+        self.desires = Desires(
+            store=store,  # type: ignore[arg-type]
+            peers=outside,
+            on_wanted=wanted,
+        )
+        self.updates = updates.Updates(
+            store=store,  # type: ignore[arg-type]
+            peers=outside,
+            desires=self.desires,
+            policy=POLICY,
+        )
 
     def effect(self) -> "_Effect":
         """Surround a side effect."""
@@ -365,8 +391,12 @@ def time_of(world: World) -> Iterator[None]:
         await asyncio.sleep(0)
         return pause
 
+    async def pause() -> None:
+        await wait(0)
+
     with (
         mock.patch.object(times, "now", now),
         mock.patch.object(admission, "_wait", wait),
+        mock.patch.object(updates, "_pause", pause),
     ):
         yield

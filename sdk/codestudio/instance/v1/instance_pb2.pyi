@@ -172,7 +172,7 @@ class InstanceConfig(_message.Message):
     def __init__(self, id: _Optional[str] = ..., namespace: _Optional[str] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., ports: _Optional[_Union[PortRequest, _Mapping]] = ..., environment: _Optional[_Mapping[str, str]] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Instance(_message.Message):
-    __slots__ = ("id", "namespace", "owner", "display_name", "labels", "resources", "ports", "environment", "desired_state", "state", "reconciling", "conditions", "failure", "stop_reason", "url", "create_time", "update_time", "start_time", "etag", "version", "restarts", "idle_timeout", "max_lifetime")
+    __slots__ = ("id", "namespace", "owner", "display_name", "labels", "resources", "ports", "environment", "desired_state", "state", "reconciling", "conditions", "failure", "stop_reason", "url", "create_time", "update_time", "start_time", "etag", "version", "restarts", "idle_timeout", "max_lifetime", "effective_resources", "pending_fields")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -210,6 +210,8 @@ class Instance(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     MAX_LIFETIME_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELDS_FIELD_NUMBER: _ClassVar[int]
     id: str
     namespace: str
     owner: str
@@ -233,4 +235,6 @@ class Instance(_message.Message):
     restarts: int
     idle_timeout: _duration_pb2.Duration
     max_lifetime: _duration_pb2.Duration
-    def __init__(self, id: _Optional[str] = ..., namespace: _Optional[str] = ..., owner: _Optional[str] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., ports: _Optional[_Union[Ports, _Mapping]] = ..., environment: _Optional[_Mapping[str, str]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., state: _Optional[_Union[InstanceState, str]] = ..., reconciling: _Optional[bool] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., url: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., version: _Optional[int] = ..., restarts: _Optional[int] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    effective_resources: _resources_pb2.Resources
+    pending_fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., namespace: _Optional[str] = ..., owner: _Optional[str] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., ports: _Optional[_Union[Ports, _Mapping]] = ..., environment: _Optional[_Mapping[str, str]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., state: _Optional[_Union[InstanceState, str]] = ..., reconciling: _Optional[bool] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., url: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., version: _Optional[int] = ..., restarts: _Optional[int] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effective_resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., pending_fields: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -53,6 +53,11 @@ class InstanceServiceStub:
                 request_serializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.ListInstancesRequest.SerializeToString,
                 response_deserializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.ListInstancesResponse.FromString,
                 _registered_method=True)
+        self.UpdateInstance = channel.unary_unary(
+                '/codestudio.instance.v1.InstanceService/UpdateInstance',
+                request_serializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.UpdateInstanceRequest.SerializeToString,
+                response_deserializer=codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.FromString,
+                _registered_method=True)
         self.DeleteInstance = channel.unary_unary(
                 '/codestudio.instance.v1.InstanceService/DeleteInstance',
                 request_serializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.DeleteInstanceRequest.SerializeToString,
@@ -112,6 +117,16 @@ class InstanceServiceServicer:
 
     def ListInstances(self, request, context):
         """Lists the instances the caller may see, in order of id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateInstance(self, request, context):
+        """Changes an instance (AIP-134): its resources, display name, labels, environment and
+        timeouts. Refused with QUOTA_EXCEEDED, and nothing changed, when the quota does not allow
+        the new resources. What a running instance can have at once it has at once, the rest counts
+        from its next start: see effective_resources and pending_fields.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +201,11 @@ def add_InstanceServiceServicer_to_server(servicer, server):
                     servicer.ListInstances,
                     request_deserializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.ListInstancesRequest.FromString,
                     response_serializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.ListInstancesResponse.SerializeToString,
+            ),
+            'UpdateInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateInstance,
+                    request_deserializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.UpdateInstanceRequest.FromString,
+                    response_serializer=codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.SerializeToString,
             ),
             'DeleteInstance': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteInstance,
@@ -306,6 +326,33 @@ class InstanceService:
             '/codestudio.instance.v1.InstanceService/ListInstances',
             codestudio_dot_instance_dot_v1_dot_instance__service__pb2.ListInstancesRequest.SerializeToString,
             codestudio_dot_instance_dot_v1_dot_instance__service__pb2.ListInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.instance.v1.InstanceService/UpdateInstance',
+            codestudio_dot_instance_dot_v1_dot_instance__service__pb2.UpdateInstanceRequest.SerializeToString,
+            codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,12 @@ class InstanceServiceStub:
     """Returns one instance."""
     ListInstances: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.ListInstancesRequest, _instance_service_pb2.ListInstancesResponse]
     """Lists the instances the caller may see, in order of id."""
+    UpdateInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.UpdateInstanceRequest, _instance_pb2.Instance]
+    """Changes an instance (AIP-134): its resources, display name, labels, environment and
+    timeouts. Refused with QUOTA_EXCEEDED, and nothing changed, when the quota does not allow
+    the new resources. What a running instance can have at once it has at once, the rest counts
+    from its next start: see effective_resources and pending_fields.
+    """
     DeleteInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.DeleteInstanceRequest, _empty_pb2.Empty]
     """Deletes an instance and its disk. Allowed in every state; done again, it changes nothing."""
     StartInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.StartInstanceRequest, _instance_pb2.Instance]
@@ -80,6 +86,12 @@ class InstanceServiceAsyncStub(InstanceServiceStub):
     """Returns one instance."""
     ListInstances: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.ListInstancesRequest, _instance_service_pb2.ListInstancesResponse]  # type: ignore[assignment]
     """Lists the instances the caller may see, in order of id."""
+    UpdateInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.UpdateInstanceRequest, _instance_pb2.Instance]  # type: ignore[assignment]
+    """Changes an instance (AIP-134): its resources, display name, labels, environment and
+    timeouts. Refused with QUOTA_EXCEEDED, and nothing changed, when the quota does not allow
+    the new resources. What a running instance can have at once it has at once, the rest counts
+    from its next start: see effective_resources and pending_fields.
+    """
     DeleteInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.DeleteInstanceRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes an instance and its disk. Allowed in every state; done again, it changes nothing."""
     StartInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.StartInstanceRequest, _instance_pb2.Instance]  # type: ignore[assignment]
@@ -130,6 +142,18 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_instance_service_pb2.ListInstancesResponse, _abc.Awaitable[_instance_service_pb2.ListInstancesResponse]]:
         """Lists the instances the caller may see, in order of id."""
+
+    @_abc_1.abstractmethod
+    def UpdateInstance(
+        self,
+        request: _instance_service_pb2.UpdateInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instance_pb2.Instance, _abc.Awaitable[_instance_pb2.Instance]]:
+        """Changes an instance (AIP-134): its resources, display name, labels, environment and
+        timeouts. Refused with QUOTA_EXCEEDED, and nothing changed, when the quota does not allow
+        the new resources. What a running instance can have at once it has at once, the rest counts
+        from its next start: see effective_resources and pending_fields.
+        """
 
     @_abc_1.abstractmethod
     def DeleteInstance(

@@ -32,7 +32,7 @@ WORKLOAD_PHASE_STOPPED: WorkloadPhase
 WORKLOAD_PHASE_EXITED: WorkloadPhase
 
 class Workload(_message.Message):
-    __slots__ = ("instance_id", "phase", "endpoint", "runtime_id", "start_time", "ready_time", "exit_code", "error", "paths_ready", "spec_hash")
+    __slots__ = ("instance_id", "phase", "endpoint", "runtime_id", "start_time", "ready_time", "exit_code", "error", "paths_ready", "spec_hash", "resources", "at_next_start")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,8 @@ class Workload(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     PATHS_READY_FIELD_NUMBER: _ClassVar[int]
     SPEC_HASH_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    AT_NEXT_START_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     phase: WorkloadPhase
     endpoint: str
@@ -53,7 +55,9 @@ class Workload(_message.Message):
     error: _error_pb2.ErrorDetail
     paths_ready: bool
     spec_hash: str
-    def __init__(self, instance_id: _Optional[str] = ..., phase: _Optional[_Union[WorkloadPhase, str]] = ..., endpoint: _Optional[str] = ..., runtime_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_code: _Optional[int] = ..., error: _Optional[_Union[_error_pb2.ErrorDetail, _Mapping]] = ..., paths_ready: _Optional[bool] = ..., spec_hash: _Optional[str] = ...) -> None: ...
+    resources: _resources_pb2.Resources
+    at_next_start: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, instance_id: _Optional[str] = ..., phase: _Optional[_Union[WorkloadPhase, str]] = ..., endpoint: _Optional[str] = ..., runtime_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_code: _Optional[int] = ..., error: _Optional[_Union[_error_pb2.ErrorDetail, _Mapping]] = ..., paths_ready: _Optional[bool] = ..., spec_hash: _Optional[str] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., at_next_start: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ApplyWorkloadRequest(_message.Message):
     __slots__ = ("instance_id", "namespace", "web_port", "callback_port", "resources", "environment")

@@ -81,7 +81,8 @@ class WorkloadServiceServicer:
 
     def ApplyWorkload(self, request, context):
         """Makes the workload of an instance be there and be started, with its directories. One
-        that runs as asked is left alone.
+        that runs goes on: its resources are changed where that can be done, the rest counts from
+        its next start.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,8 @@ class WorkloadServiceStub:
     def __new__(cls, channel: _aio.Channel) -> WorkloadServiceAsyncStub: ...
     ApplyWorkload: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.ApplyWorkloadRequest, _workload_service_pb2.Workload]
     """Makes the workload of an instance be there and be started, with its directories. One
-    that runs as asked is left alone.
+    that runs goes on: its resources are changed where that can be done, the rest counts from
+    its next start.
     """
     StopWorkload: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.StopWorkloadRequest, _workload_service_pb2.Workload]
     """Stops the workload of an instance: politely, then by force. Its directories stay.
@@ -64,7 +65,8 @@ class WorkloadServiceAsyncStub(WorkloadServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ApplyWorkload: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.ApplyWorkloadRequest, _workload_service_pb2.Workload]  # type: ignore[assignment]
     """Makes the workload of an instance be there and be started, with its directories. One
-    that runs as asked is left alone.
+    that runs goes on: its resources are changed where that can be done, the rest counts from
+    its next start.
     """
     StopWorkload: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.StopWorkloadRequest, _workload_service_pb2.Workload]  # type: ignore[assignment]
     """Stops the workload of an instance: politely, then by force. Its directories stay.
@@ -93,7 +95,8 @@ class WorkloadServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_workload_service_pb2.Workload, _abc.Awaitable[_workload_service_pb2.Workload]]:
         """Makes the workload of an instance be there and be started, with its directories. One
-        that runs as asked is left alone.
+        that runs goes on: its resources are changed where that can be done, the rest counts from
+        its next start.
         """
 
     @_abc_1.abstractmethod

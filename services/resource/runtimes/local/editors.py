@@ -21,7 +21,7 @@ from services.resource.runtimes.local.procfs import Identity
 from services.resource.runtimes.local.records import Record
 from services.resource.runtimes.local.state import State
 from services.resource.runtimes.local.termination import end_instance
-from services.resource.workload import Phase, Spec, Workload
+from services.resource.workload import Phase, Spec, Workload, fingerprint
 
 _log = structlog.get_logger(__name__)
 
@@ -100,7 +100,14 @@ class Editors:
             stack_id=self._stack_id,
             container_root=self._container_root,
         )
-        promise = Workload(name, Phase.STARTING, spec, start_time=clock.now(), paths_ready=True)
+        promise = Workload(
+            name,
+            Phase.STARTING,
+            spec,
+            start_time=clock.now(),
+            paths_ready=True,
+            started_environment=fingerprint(spec.environment),
+        )
         try:
             # Before the deed: should we die right after it, the process is known to be wanted.
             self._state.put(Record(promise, log_position=prepared.log_position))

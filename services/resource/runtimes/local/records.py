@@ -14,7 +14,7 @@ import structlog
 from services.chassis import clock
 from services.resource import names
 from services.resource.runtimes.local.procfs import Identity
-from services.resource.workload import Failure, Phase, Resources, Spec, Workload
+from services.resource.workload import Failure, Phase, Resources, Spec, Workload, fingerprint
 
 _log = structlog.get_logger(__name__)
 
@@ -101,6 +101,7 @@ def _encode(record: Record) -> dict[str, Any]:
         "start_time": _time(workload.start_time),
         "ready_time": _time(workload.ready_time),
         "exit_code": workload.exit_code,
+        "started_environment": workload.started_environment,
         "failure": None
         if workload.failure is None
         else {
@@ -133,10 +134,16 @@ def _decode(fields: Mapping[str, Any]) -> Record:
             ready_time=_moment(fields["ready_time"]),
             exit_code=fields["exit_code"],
             failure=failure,
+            started_environment=fields.get("started_environment", _environment(spec)),
         ),
         process,
         fields["log_position"],
     )
+
+
+def _environment(spec: Spec | None) -> str:
+    """Stand in for what records of earlier releases lack: what was asked for last."""
+    return "" if spec is None else fingerprint(spec.environment)
 
 
 def _time(moment: datetime.datetime | None) -> str | None:
