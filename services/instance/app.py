@@ -5,12 +5,12 @@ from collections.abc import Callable
 from codestudio.instance.v1 import instance_service_pb2, instance_service_pb2_grpc
 
 from services.chassis import connectors, lifecycle, live, mesh
-from services.instance import decide, reflection
+from services.chassis.feed import Feed
+from services.instance import decide, reflection, stream
 from services.instance.actions import Actions
 from services.instance.admission import Admission
 from services.instance.cache import Cache
 from services.instance.desires import Desires
-from services.instance.feed import Feed
 from services.instance.outbox import Outbox
 from services.instance.passes import Means
 from services.instance.peers import MeshPeers
@@ -21,7 +21,7 @@ from services.instance.servicer import InstanceServicer
 from services.instance.settings import InstanceSettings
 from services.instance.specification import Reader
 from services.instance.store import Store
-from services.instance.stream import Event, Stream
+from services.instance.stream import Event
 from services.instance.updates import Updates
 from services.instance.watch import Watches
 from services.instance.withdrawal import Withdrawal
@@ -43,7 +43,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         stop_seconds=settings.stop_seconds,
         reserve_seconds=settings.reserve_seconds,
     )
-    events = Stream(nats=nats, max_age=settings.events_max_age)
+    events = stream.open_stream(nats, max_age=settings.events_max_age)
     queue = Workqueue()
 
     cache = Cache(
@@ -51,7 +51,13 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         entries=settings.cache_entries,
         healthy=lambda: feed.healthy,
     )
-    feed = Feed(nats=nats, events=events, keep=settings.events_kept, on_event=_remember_in(cache))
+    feed = Feed(
+        nats=nats,
+        stream=events,
+        read=stream.read,
+        keep=settings.events_kept,
+        on_event=_remember_in(cache),
+    )
     workloads = Workloads(
         mesh=channel,
         on_change=lambda instance_id: queue.add(instance_id, Urgency.REPAIR),

@@ -16,7 +16,7 @@ from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 from google.protobuf import json_format
 from redis import exceptions as redis_errors
 
-from services.chassis import connectors
+from services.chassis import connectors, streams
 from services.instance import changes, stream
 from services.instance.record import Pending, Record
 
@@ -39,7 +39,7 @@ class Outbox:
     """Publishes outboxes. Only the holder of an instance's lease may have its own told."""
 
     def __init__(
-        self, *, nats: connectors.Nats, redis: connectors.Redis, events: stream.Stream
+        self, *, nats: connectors.Nats, redis: connectors.Redis, events: streams.Stream
     ) -> None:
         self._nats = nats
         self._redis = redis

@@ -16,8 +16,8 @@ from codestudio.common.v1 import stream_pb2
 from codestudio.instance.v1 import instance_service_pb2
 
 from services.chassis import errors, identity, lifecycle
+from services.chassis.feed import Expired, Feed
 from services.instance import filters, listing, times, tokens, translation
-from services.instance.feed import Expired, Feed
 from services.instance.record import Desired, State
 from services.instance.store import Store
 from services.instance.stream import Event
@@ -36,7 +36,7 @@ _DESIRED = {number: desired for desired, number in translation.DESIRED.items()}
 class Watches:
     """Makes watches."""
 
-    def __init__(self, *, store: Store, feed: Feed, heartbeat: float) -> None:
+    def __init__(self, *, store: Store, feed: Feed[Event], heartbeat: float) -> None:
         """Prepare.
 
         Args:
@@ -90,7 +90,7 @@ class _Watch:
     """The state of one watch."""
 
     def __init__(
-        self, store: Store, feed: Feed, caller: identity.Caller, asked: filters.Filter
+        self, store: Store, feed: Feed[Event], caller: identity.Caller, asked: filters.Filter
     ) -> None:
         self._store = store
         self._feed = feed
@@ -104,7 +104,7 @@ class _Watch:
         """Go on where an earlier watch stood."""
         self._identity, self._seen = tokens.read_resume(token, self._asked.fingerprint)
         extent = await self._feed.extent()
-        if extent.identity != self._identity or self._seen < extent.first - 1:
+        if not self._feed.reaches(extent, self._identity, self._seen):
             raise Expired
 
     async def snapshot(self) -> AsyncIterator[Answer]:

@@ -1,4 +1,9 @@
-"""What every replica is told of every change: the newest events in memory, older ones on demand."""
+"""What every replica is told of a stream: the newest events in memory, older ones on demand.
+
+One consumer a replica follows the stream, however many read it; nobody has a queue of his own.
+A reader stands at a place in the stream and goes on from there: out of memory while he keeps up,
+out of JetStream when he does not.
+"""
 
 import asyncio
 import bisect
@@ -6,15 +11,15 @@ import collections
 import contextlib
 import random
 from collections.abc import AsyncGenerator, Callable
+from typing import Generic, Protocol, TypeVar
 
 import nats.errors
 import nats.js.errors
 import structlog
+from nats.aio.msg import Msg
 from nats.js import api
 
-from services.chassis import connectors, errors
-from services.instance import stream
-from services.instance.stream import Event
+from services.chassis import connectors, errors, streams
 
 _log = structlog.get_logger(__name__)
 
@@ -24,8 +29,22 @@ killed comes back without it, and says nothing."""
 _INACTIVE = 30.0
 _PAUSE = 0.2
 _HISTORY_BATCH = 500
+_HISTORY_BYTES = 8 * 1024**2
 _HISTORY_SECONDS = 5.0
 """Longest time for a batch: what was to be read may have grown too old just now."""
+_HISTORY_READERS = 8
+"""Readers served out of JetStream at once, each by a consumer; others wait their turn."""
+
+
+class Sequenced(Protocol):
+    """An event with its place in the stream."""
+
+    @property
+    def sequence(self) -> int:
+        """Its place."""
+
+
+Event = TypeVar("Event", bound=Sequenced)
 
 
 class Expired(errors.OutOfRange):
@@ -34,16 +53,40 @@ class Expired(errors.OutOfRange):
     def __init__(self) -> None:
         super().__init__(
             "WATCH_EXPIRED",
-            "What happened since this resume_token is not kept any more; watch again without",
+            "What happened since this resume_token is not kept any more; begin again without",
         )
 
 
-class Reader:
+class Reader(Generic[Event]):
     """Reads events in order, from one on; ends with an error when it may have missed any."""
 
-    def __init__(self, *, nats: connectors.Nats, after: int) -> None:
+    def __init__(
+        self,
+        *,
+        nats: connectors.Nats,
+        stream: str,
+        subjects: str,
+        after: int,
+        read: Callable[[Msg], Event],
+        headers_only: bool = False,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            nats: The connection.
+            stream: Name of the stream.
+            subjects: What of it to read.
+            after: Sequence number to begin behind.
+            read: Makes an event of a message; it must not refuse any.
+            headers_only: Leave the messages' content away.
+
+        """
         self._nats = nats
+        self._stream = stream
+        self._subjects = subjects
         self._after = after
+        self._read = read
+        self._headers_only = headers_only
 
     async def events(
         self, on_alive: Callable[[], None] = lambda: None
@@ -55,16 +98,18 @@ class Reader:
 
         Raises:
             nats.errors.Error: It has to be begun again behind the last event it gave.
+
         """
         jetstream = self._nats.jetstream
         subscription = await jetstream.subscribe(
-            stream.SUBJECTS,
-            stream=stream.NAME,
+            self._subjects,
+            stream=self._stream,
             manual_ack=True,
             config=api.ConsumerConfig(
                 deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=self._after + 1,
                 ack_policy=api.AckPolicy.NONE,
+                headers_only=self._headers_only or None,
                 mem_storage=True,
                 num_replicas=1,
                 inactive_threshold=_INACTIVE,
@@ -83,44 +128,57 @@ class Reader:
                 if message.metadata.sequence.consumer != expected:
                     # Dropped on the way: we were too slow, or the connection broke.
                     raise nats.errors.SlowConsumerError(
-                        subject=stream.SUBJECTS, reply="", sid=0, sub=subscription
+                        subject=self._subjects, reply="", sid=0, sub=subscription
                     )
                 expected += 1
                 on_alive()
-                yield stream.read(message)
+                yield self._read(message)
         finally:
             with contextlib.suppress(nats.errors.Error, OSError):
                 await subscription.unsubscribe()
 
 
-class Feed:
-    """Follows the stream and keeps its newest events."""
+class Feed(Generic[Event]):
+    """Follows a stream and keeps its newest events."""
 
     def __init__(
         self,
         *,
         nats: connectors.Nats,
-        events: stream.Stream,
+        stream: streams.Stream,
+        read: Callable[[Msg], Event],
         keep: int,
-        on_event: Callable[[Event], None],
+        keep_bytes: int = 0,
+        size: Callable[[Event], int] = lambda _: 0,
+        on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
         """Prepare.
 
         Args:
             nats: The connection.
-            events: The stream.
+            stream: The stream.
+            read: Makes an event of a message; it must not refuse any.
             keep: Events to keep in memory.
+            keep_bytes: Bytes of them to keep in memory; 0 for no limit.
+            size: Bytes of an event.
             on_event: Called with every event, in order.
+
         """
         self._nats = nats
-        self._stream = events
+        self._stream = stream
+        self._read = read
+        self._keep = keep
+        self._keep_bytes = keep_bytes
+        self._size = size
         self._on_event = on_event
-        self._kept: collections.deque[Event] = collections.deque(maxlen=keep)
+        self._kept: collections.deque[Event] = collections.deque()
+        self._bytes = 0
         self._floor = 0
         self._last = 0
         self._identity = ""
         self._alive_at = -_CHECK_EVERY * 10
         self._changed = asyncio.Event()
+        self._history_turns = asyncio.Semaphore(_HISTORY_READERS)
 
     @property
     def identity(self) -> str:
@@ -132,21 +190,20 @@ class Feed:
         """Whether it is known that no event is missing but the very latest."""
         return asyncio.get_running_loop().time() - self._alive_at < 2 * _CHECK_EVERY
 
-    async def extent(self) -> stream.Extent:
+    async def extent(self) -> streams.Extent:
         """Return what the stream holds at this moment.
 
         Raises:
             errors.Unavailable: NATS cannot be reached (NATS_UNAVAILABLE).
+
         """
-        try:
-            return await self._stream.extent()
-        except nats.errors.Error as error:
-            known = errors.from_exception(error)
-            if isinstance(known, errors.Unavailable):
-                raise known from error
-            raise errors.Unavailable(
-                "NATS_UNAVAILABLE", "Nats cannot be reached right now; try again shortly"
-            ) from error
+        return await self._stream.known_extent()
+
+    def reaches(self, extent: streams.Extent, identity: str, after: int) -> bool:
+        """Whether all that came behind a place is still there, or what has replaced it."""
+        if extent.identity != identity:
+            return False
+        return self._stream.definition.compacted or after >= extent.first - 1
 
     async def read(self, identity: str, after: int, until: int | None = None) -> list[Event]:
         """Return events behind a sequence number, in order; none if there are none yet.
@@ -159,13 +216,15 @@ class Feed:
         Raises:
             Expired: The events are not kept any more.
             nats.errors.Error: They have to be read from JetStream, which cannot be reached.
+
         """
         if self._identity and identity != self._identity:
             raise Expired
         if self._identity and after >= self._floor:
             start = bisect.bisect_right(self._kept, after, key=lambda one: one.sequence)
             return [self._kept[number] for number in range(start, len(self._kept))]
-        return await self._history(after, until)
+        async with self._history_turns:
+            return await self._history(identity, after, until)
 
     def waiter(self) -> asyncio.Event:
         """Return an event that is set when there is something new to read."""
@@ -185,17 +244,25 @@ class Feed:
         extent = await self._stream.extent()
         if extent.identity != self._identity:
             self._begin(extent.identity, extent.last)
-        elif self._last < extent.first - 1:
+        elif not self.reaches(extent, self._identity, self._last):
             self._begin(extent.identity, extent.first - 1)
-        reader = Reader(nats=self._nats, after=self._last)
+        reader = self._reader(self._last)
         async with contextlib.aclosing(reader.events(self._alive)) as events:
             async for event in events:
-                if len(self._kept) == self._kept.maxlen:
-                    self._floor = self._kept[0].sequence
-                self._kept.append(event)
+                self._remember(event)
                 self._last = event.sequence
                 self._on_event(event)
                 self._notify()
+
+    def _remember(self, event: Event) -> None:
+        self._kept.append(event)
+        self._bytes += self._size(event)
+        while len(self._kept) > self._keep or (
+            self._keep_bytes and self._bytes > self._keep_bytes and len(self._kept) > 1
+        ):
+            gone = self._kept.popleft()
+            self._bytes -= self._size(gone)
+            self._floor = gone.sequence
 
     def _begin(self, identity: str, last: int) -> None:
         if self._identity:
@@ -203,26 +270,38 @@ class Feed:
         self._identity = identity
         self._floor = self._last = last
         self._kept.clear()
+        self._bytes = 0
         self._notify()
 
-    async def _history(self, after: int, until: int | None) -> list[Event]:
+    async def _history(self, identity: str, after: int, until: int | None) -> list[Event]:
         extent = await self.extent()
-        if after < extent.first - 1:
+        if not self.reaches(extent, identity, after):
             raise Expired
         end = extent.last if until is None else max(until, extent.last)
         if after >= end:
             return []
         found: list[Event] = []
-        reader = Reader(nats=self._nats, after=after)
+        size = 0
         async with (
             asyncio.timeout(_HISTORY_SECONDS),
-            contextlib.aclosing(reader.events()) as events,
+            contextlib.aclosing(self._reader(after).events()) as events,
         ):
             async for event in events:
                 found.append(event)
-                if event.sequence >= end or len(found) >= _HISTORY_BATCH:
+                size += self._size(event)
+                full = len(found) >= _HISTORY_BATCH or size >= _HISTORY_BYTES
+                if event.sequence >= end or full:
                     break
         return found
+
+    def _reader(self, after: int) -> Reader[Event]:
+        return Reader(
+            nats=self._nats,
+            stream=self._stream.name,
+            subjects=self._stream.subjects,
+            after=after,
+            read=self._read,
+        )
 
     def _alive(self) -> None:
         self._alive_at = asyncio.get_running_loop().time()
