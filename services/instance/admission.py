@@ -23,6 +23,7 @@ from codestudio.instance.v1 import instance_pb2
 
 from services.chassis import errors, identity
 from services.instance import changes, names, times, transitions
+from services.instance.lifetimes import Lifetimes
 from services.instance.peers import Peers
 from services.instance.record import Desired, Quota, Record, State
 from services.instance.settings import InstanceSettings
@@ -69,6 +70,7 @@ class Admission:
         peers: Peers,
         withdrawal: Withdrawal,
         settings: InstanceSettings,
+        lifetimes: Lifetimes,
         on_admitted: Callable[[Record], None],
     ) -> None:
         """Prepare.
@@ -78,12 +80,14 @@ class Admission:
             peers: For quota.
             withdrawal: Undoes what is refused.
             settings: Limits.
+            lifetimes: Limits that an instance does not set itself.
             on_admitted: Called with each record that was admitted.
         """
         self._store = store
         self._peers = peers
         self._withdrawal = withdrawal
         self._takeover = int(settings.claim_takeover_seconds * 1000)
+        self._lifetimes = lifetimes
         self._on_admitted = on_admitted
 
     async def create(self, asked: Specification, of: Request) -> Record:
@@ -117,7 +121,7 @@ class Admission:
         present = await self._store.get(asked.id) if asked.id else None
         if present is not None and not present.gone:
             raise _exists(asked.id)
-        record = _new(asked, of, asked.id or names.generate())
+        record = self._new(asked, of, asked.id or names.generate())
         await self._peers.check_quota(record, _level(record))
         return transitions.admitted(record, times.now())
 
@@ -134,7 +138,7 @@ class Admission:
                         return taken
                     pause = await _wait(pause)
                     continue
-            record = _new(asked, of, asked.id or names.generate())
+            record = self._new(asked, of, asked.id or names.generate())
             try:
                 await self._store.insert(record)
             except Taken:
@@ -224,31 +228,31 @@ class Admission:
             if isinstance(errors.from_exception(error), errors.Internal):
                 raise
 
-
-def _new(asked: Specification, of: Request, instance_id: str) -> Record:
-    now = times.now()
-    return Record(
-        id=instance_id,
-        uid=uuid.uuid4().hex,
-        owner=of.owner,
-        namespace=asked.namespace,
-        display_name=asked.display_name,
-        labels=asked.labels,
-        environment=asked.environment,
-        cpu=asked.cpu,
-        memory=asked.memory,
-        storage=asked.storage,
-        wanted_web_port=asked.web_port,
-        idle_timeout=asked.idle_timeout,
-        max_lifetime=asked.max_lifetime,
-        desired=asked.desired,
-        state=State.PENDING,
-        created_at=now,
-        claim=str(uuid.uuid4()),
-        claimed_at=now,
-        request_key=of.key,
-        request_hash=of.fingerprint,
-    )
+    def _new(self, asked: Specification, of: Request, instance_id: str) -> Record:
+        now = times.now()
+        return Record(
+            id=instance_id,
+            uid=uuid.uuid4().hex,
+            owner=of.owner,
+            namespace=asked.namespace,
+            display_name=asked.display_name,
+            labels=asked.labels,
+            environment=asked.environment,
+            cpu=asked.cpu,
+            memory=asked.memory,
+            storage=asked.storage,
+            wanted_web_port=asked.web_port,
+            idle_timeout=asked.idle_timeout,
+            max_lifetime=asked.max_lifetime,
+            limits=self._lifetimes.limits(asked.namespace, asked.idle_timeout, asked.max_lifetime),
+            desired=asked.desired,
+            state=State.PENDING,
+            created_at=now,
+            claim=str(uuid.uuid4()),
+            claimed_at=now,
+            request_key=of.key,
+            request_hash=of.fingerprint,
+        )
 
 
 def _level(record: Record) -> Quota:

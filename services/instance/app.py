@@ -11,6 +11,7 @@ from services.instance.actions import Actions
 from services.instance.admission import Admission
 from services.instance.cache import Cache
 from services.instance.desires import Desires
+from services.instance.lifetimes import Lifetimes
 from services.instance.outbox import Outbox
 from services.instance.passes import Means
 from services.instance.peers import MeshPeers
@@ -64,7 +65,8 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         on_synced=lambda: reconciler.look(),
     )
     withdrawal = Withdrawal(store=store, peers=peers)
-    policy = _policy(settings)
+    lifetimes = Lifetimes(lambda: in_force.current)
+    policy = _policy(settings, lifetimes)
     reconciler = Reconciler(
         means=Means(
             store=store,
@@ -92,6 +94,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
             peers=peers,
             withdrawal=withdrawal,
             settings=settings,
+            lifetimes=lifetimes,
             on_admitted=reconciler.wanted,
         ),
         desires=desires,
@@ -100,6 +103,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         store=store,
         watches=Watches(store=store, feed=feed, heartbeat=settings.heartbeat_seconds),
         reader=Reader(settings),
+        lifetimes=lifetimes,
     )
     return lifecycle.App(
         grpc=[
@@ -121,7 +125,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
     )
 
 
-def _policy(settings: InstanceSettings) -> decide.Policy:
+def _policy(settings: InstanceSettings, lifetimes: Lifetimes) -> decide.Policy:
     budgets = {
         Step.QUOTA: settings.budget_quota,
         Step.RESOURCES: settings.budget_resources,
@@ -136,6 +140,7 @@ def _policy(settings: InstanceSettings) -> decide.Policy:
         crash_backoff=int(settings.crash_backoff * 1000),
         ports_tried=settings.ports_tried,
         claim_abandon=int(settings.claim_abandon_seconds * 1000),
+        lifetimes=lifetimes,
     )
 
 

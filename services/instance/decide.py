@@ -7,7 +7,8 @@ wanted. Nothing here remembers anything, so it does not matter where the last pr
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from services.instance import failures, transitions
+from services.instance import expiry, failures, transitions
+from services.instance.lifetimes import Lifetimes
 from services.instance.record import Desired, Held, Quota, Record, State, Step
 from services.instance.workload import Phase, Sight, Workload
 
@@ -113,6 +114,8 @@ class Policy:
     ports_tried: int
     """Port ranges tried that something else on the machine listens in."""
     claim_abandon: int
+    lifetimes: Lifetimes
+    """What is in force, read at each decision."""
 
 
 def decide(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
@@ -129,6 +132,9 @@ def decide(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
         return Withdraw() if now >= expires else Nothing(expires)
     if record.gone:
         return Nothing() if record.outbox else Forget()
+    limits = policy.lifetimes.limits(record.namespace, record.idle_timeout, record.max_lifetime)
+    if record.limits != limits and record.state is not State.DELETING:
+        return Change(replace(record, limits=limits))
     match record.state:
         case State.DELETING:
             return _delete(record, now, policy)
@@ -212,7 +218,7 @@ def _run(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
         return Nothing()
     workload = sight.workload
     if workload is not None and workload.phase is Phase.READY:
-        return _keep(record, now)
+        return _keep(record, sight, now, policy)
     if workload is not None and workload.phase is Phase.STARTING:
         return _await_editor(record, sight, now, policy)
     if not sight.confirmed:
@@ -225,17 +231,18 @@ def _run(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
     return _ended(record, workload, now, policy)
 
 
-def _keep(record: Record, now: int) -> Action:
+def _keep(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
     if record.state is not State.RUNNING:
         return Change(transitions.running(record, now))
     if record.applied != record.revision:
         return Resize()
-    if not record.max_lifetime:
-        return Nothing()
-    expires = record.started_at + record.max_lifetime
-    if now < expires:
-        return Nothing(expires)
-    return Change(transitions.lifetime_over(record))
+    match expiry.judge(record, sight, now, policy.lifetimes.lead):
+        case expiry.Wait(until):
+            return Nothing(until)
+        case expiry.Look():
+            return Observe()
+        case expiry.Said(changed):
+            return Change(changed)
 
 
 def _await_editor(record: Record, sight: Sight, now: int, policy: Policy) -> Action:

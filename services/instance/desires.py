@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from services.chassis import errors, identity
-from services.instance import changes, times, transitions
+from services.instance import changes, measures, times, transitions
 from services.instance.peers import Peers
 from services.instance.record import Desired, Quota, Record, State, StopReason
 from services.instance.store import Store
@@ -43,8 +43,7 @@ class Desires:
             for _ in range(_ATTEMPTS):
                 record = await self.read(instance_id, etag)
                 refuse_deleting(record)
-                up = record.state in (State.PENDING, State.STARTING, State.RUNNING)
-                if record.desired is Desired.RUNNING and up:
+                if _is_up(record):
                     return record
                 # From here on the ledger may hold more than the record says: say so first, so
                 # that whoever finds the record after a crash makes it right.
@@ -79,6 +78,32 @@ class Desires:
                 return record
             wanted = transitions.stop_wanted(record, StopReason.USER)
             if written := await self.write(record, wanted):
+                return written
+        raise busy(instance_id)
+
+    async def keep_alive(self, instance_id: str, duration: int) -> Record:
+        """Have it count as used for so many milliseconds from now; 0 ends its lease.
+
+        Raises:
+            errors.NotFound: There is none.
+            errors.PermissionDenied: It is somebody else's.
+            errors.FailedPrecondition: It is not up (INSTANCE_NOT_RUNNING, INSTANCE_DELETING).
+        """
+        for _ in range(_ATTEMPTS):
+            record = await self.read(instance_id, "")
+            refuse_deleting(record)
+            if duration and not _is_up(record):
+                raise errors.FailedPrecondition(
+                    "INSTANCE_NOT_RUNNING",
+                    f"Instance {instance_id} is not running; start it",
+                    instance_id=instance_id,
+                )
+            kept = transitions.kept_alive(record, times.now(), duration)
+            if kept == record:
+                measures.KEEP_ALIVES.labels("unchanged").inc()
+                return record
+            if written := await self.write(record, kept):
+                measures.KEEP_ALIVES.labels("extended" if duration else "ended").inc()
                 return written
         raise busy(instance_id)
 
@@ -132,6 +157,7 @@ class Desires:
         noted = changes.note(before, after, times.now())
         written = await self._store.update(before, noted)
         if written is not None:
+            measures.count(before, written)
             self._on_wanted(written)
         return written
 
@@ -155,6 +181,12 @@ def not_found(instance_id: str) -> errors.NotFound:
     return errors.NotFound(
         "INSTANCE_NOT_FOUND", f"There is no instance {instance_id}", instance_id=instance_id
     )
+
+
+def _is_up(record: Record) -> bool:
+    """Whether it runs, or is about to, and is to."""
+    up = record.state in (State.PENDING, State.STARTING, State.RUNNING)
+    return up and record.desired is Desired.RUNNING
 
 
 def refuse_deleting(record: Record) -> None:

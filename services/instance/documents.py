@@ -6,6 +6,7 @@ integers, since ``$set`` there turns booleans into integers and dates into text;
 values; nothing is queried by a path into a document, so labels are repeated as ``key=value``.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from services.instance.record import (
     FailureClass,
     Held,
     InForce,
+    Limits,
+    Notice,
+    NoticeReason,
     Pending,
     Ports,
     Quota,
@@ -26,6 +30,9 @@ from services.instance.record import (
 )
 
 Document = dict[str, Any]
+
+_DEFAULT = -1
+"""Stands for a limit that is not the instance's own."""
 
 
 def label_term(key: str, value: str) -> str:
@@ -48,8 +55,9 @@ def encode(record: Record) -> Document:
         "environment": dict(record.environment),
         "resources": {"cpu": record.cpu, "memory": record.memory, "storage": record.storage},
         "wanted_web_port": record.wanted_web_port,
-        "idle_timeout": record.idle_timeout,
-        "max_lifetime": record.max_lifetime,
+        "idle_timeout": _number(record.idle_timeout),
+        "max_lifetime": _number(record.max_lifetime),
+        "limits": [record.limits.idle, record.limits.lifetime],
         "desired": record.desired.value,
         "state": record.state.value,
         "conditions": [
@@ -77,6 +85,8 @@ def encode(record: Record) -> Document:
         "created_at": record.created_at,
         "updated_at": record.updated_at,
         "started_at": record.started_at,
+        "keep_alive_until": record.keep_alive_until,
+        "notice": _notice(record.notice),
         "version": record.version,
         "rev": record.rev,
         "claim": record.claim,
@@ -127,8 +137,10 @@ def decode(document: Mapping[str, Any]) -> Record:
         memory=resources["memory"],
         storage=resources["storage"],
         wanted_web_port=document["wanted_web_port"],
-        idle_timeout=document["idle_timeout"],
-        max_lifetime=document["max_lifetime"],
+        idle_timeout=_limit(document["idle_timeout"]),
+        max_lifetime=_limit(document["max_lifetime"]),
+        # Absent in records of releases that did not have it.
+        limits=Limits(*document.get("limits", ())),
         desired=Desired(document["desired"]),
         state=State(document["state"]),
         conditions=tuple(
@@ -156,6 +168,8 @@ def decode(document: Mapping[str, Any]) -> Record:
         created_at=document["created_at"],
         updated_at=document["updated_at"],
         started_at=document["started_at"],
+        keep_alive_until=document.get("keep_alive_until", 0),
+        notice=_read_notice(document.get("notice")),
         version=document["version"],
         rev=document["rev"],
         claim=document["claim"],
@@ -203,6 +217,24 @@ def _in_force(document: Mapping[str, Any]) -> InForce:
         storage=document.get("storage", ""),
         at_next_start=tuple(document.get("at_next_start", ())),
     )
+
+
+def _number(limit: int | None) -> int:
+    return _DEFAULT if limit is None else limit
+
+
+def _limit(number: int) -> int | None:
+    return None if number == _DEFAULT else number
+
+
+def _notice(notice: Notice | None) -> Document:
+    return {**dataclasses.asdict(notice), "reason": notice.reason.value} if notice else {}
+
+
+def _read_notice(document: Mapping[str, Any] | None) -> Notice | None:
+    if not document:
+        return None
+    return Notice(**{**document, "reason": NoticeReason(document["reason"])})
 
 
 def _failure(failure: Failure | None) -> Document:

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.chassis import errors, leases
-from services.instance import changes, decide, times, transitions, translation
+from services.instance import changes, decide, measures, times, transitions, translation
 from services.instance.actions import Actions
 from services.instance.cache import Cache
 from services.instance.outbox import Outbox
@@ -209,6 +209,7 @@ class Pass:
         if written is None:
             raise _Lost
         self._got = False
+        measures.count(stored, written)
         if written.visible:
             means.cache.renew(translation.instance(written))
         elif stored.visible:

@@ -13,7 +13,7 @@ from codestudio.resource.v1 import (
 
 from services.chassis import errors, mesh
 from services.instance.record import InForce, Ports, Quota, Record
-from services.instance.workload import Phase, Workload
+from services.instance.workload import Activity, Phase, Workload
 
 _PHASES = {
     workload_service_pb2.WORKLOAD_PHASE_STARTING: Phase.STARTING,
@@ -86,6 +86,7 @@ def workload(message: workload_service_pb2.Workload) -> Workload | None:
             message.resources.storage,
             tuple(message.at_next_start),
         ),
+        activity=_activity(message.activity) if message.HasField("activity") else None,
     )
 
 
@@ -224,6 +225,16 @@ class MeshPeers:
     @property
     def _workloads(self) -> "workload_service_pb2_grpc.WorkloadServiceAsyncStub":
         return self._mesh.stub(workload_service_pb2_grpc.WorkloadServiceStub)
+
+
+def _activity(message: workload_service_pb2.WorkloadActivity) -> Activity:
+    # An unset time is 1970, our 0.
+    return Activity(
+        observed_since=message.observed_since.ToMilliseconds(),
+        observed_at=message.observe_time.ToMilliseconds(),
+        last_input=message.last_input_time.ToMilliseconds(),
+        last_busy=message.last_busy_time.ToMilliseconds(),
+    )
 
 
 def _resources(record: Record) -> resources_pb2.Resources:

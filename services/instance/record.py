@@ -90,6 +90,52 @@ class Condition:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """How long an instance may be idle and live. Milliseconds; 0 for without end."""
+
+    idle: int = 0
+    lifetime: int = 0
+
+
+class NoticeReason(enum.StrEnum):
+    """Why an instance is said to be in use or not: the reason of the condition IN_USE."""
+
+    IDLE_WARNING = "IdleWarning"
+    LIFETIME_WARNING = "LifetimeWarning"
+    IN_USE = "InUse"
+    """It was used after a warning."""
+    CLOCK_RESTARTED = "ClockRestarted"
+    """After a warning it could not be told any more whether it was used, or its limits changed."""
+    IDLE = "Idle"
+    LIFETIME_OVER = "LifetimeOver"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Notice:
+    """What was said last about stopping an instance that nobody asked to stop."""
+
+    reason: NoticeReason
+    message: str
+    at: int
+    stop_at: int = 0
+    """When it will be stopped; 0 where this is no warning."""
+    since: int = 0
+    """Of a warning: from when the limit counts that it is about."""
+    limit: int = 0
+    """Of a warning: that limit."""
+
+    @property
+    def warns(self) -> bool:
+        """Whether it is about to be stopped."""
+        return bool(self.stop_at)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it says that the instance is used."""
+        return self.reason in (NoticeReason.IN_USE, NoticeReason.CLOCK_RESTARTED)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Failure:
     """Why a start failed."""
 
@@ -159,10 +205,12 @@ class Record:
     storage: str
     wanted_web_port: int = 0
     """The port its owner asked for; 0 for any."""
-    idle_timeout: int = 0
-    """Milliseconds; 0 for never."""
-    max_lifetime: int = 0
-    """Milliseconds; 0 for never."""
+    idle_timeout: int | None = None
+    """Milliseconds; 0 for never; None for the default."""
+    max_lifetime: int | None = None
+    """Milliseconds; 0 for never; None for the default."""
+    limits: Limits = Limits()
+    """Those in force."""
 
     desired: Desired
     state: State
@@ -179,6 +227,9 @@ class Record:
     created_at: int
     updated_at: int = 0
     started_at: int = 0
+    keep_alive_until: int = 0
+    """Until when a lease says that it is used."""
+    notice: Notice | None = None
     version: int = 0
     """Counts changes that clients can see; 0 before admission."""
 

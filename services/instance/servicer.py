@@ -16,6 +16,7 @@ from google.protobuf import empty_pb2
 from services.chassis import errors, identity, validation
 from services.instance import admission, batch, listing, names, revisions, translation
 from services.instance.desires import Desires
+from services.instance.lifetimes import Lifetimes
 from services.instance.reading import Reading
 from services.instance.specification import Reader
 from services.instance.store import Store
@@ -42,6 +43,7 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
         store: Store,
         watches: Watches,
         reader: Reader,
+        lifetimes: Lifetimes,
     ) -> None:
         self._admission = admission
         self._desires = desires
@@ -50,6 +52,7 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
         self._store = store
         self._watches = watches
         self._reader = reader
+        self._lifetimes = lifetimes
 
     async def CreateInstance(
         self, request: instance_service_pb2.CreateInstanceRequest, context: _Context
@@ -115,6 +118,20 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
     ) -> instance_pb2.Instance:
         """Stop an instance and keep its disk."""
         return translation.instance(await self._desires.stop(_id(request.id), request.etag))
+
+    async def KeepInstanceAlive(
+        self, request: instance_service_pb2.KeepInstanceAliveRequest, context: _Context
+    ) -> instance_pb2.Instance:
+        """Have an instance count as used for a while."""
+        wrong, longest = validation.Violations(), self._lifetimes.longest_lease
+        length = translation.milliseconds(request.duration)
+        given = request.duration.seconds or request.duration.nanos
+        if not request.HasField("duration") or (given and not 1000 <= length <= longest):
+            wrong.add("duration", f"must be 1s to {longest // 1000}s, or 0s to end the lease")
+        if not names.valid(request.id):
+            wrong.add("id", names.RULE)
+        wrong.check()
+        return translation.instance(await self._desires.keep_alive(request.id, length))
 
     async def BatchCreateInstances(
         self, request: instance_service_pb2.BatchCreateInstancesRequest, context: _Context

@@ -8,6 +8,7 @@ first word. Items of a batch are ``configs[3].resources.cpu``.
 import dataclasses
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 from codestudio.instance.v1 import instance_pb2
 from google.protobuf import duration_pb2
@@ -28,7 +29,6 @@ _MOST_VALUE_BYTES = 4096
 _MOST_LABELS = 32
 _MOST_LABEL_VALUE = 63
 _MOST_DISPLAY_NAME = 100
-_LEAST_DURATION = 60_000
 _MOST_DURATION = 10 * 365 * 86_400_000
 _LONGEST_SHOWN = 40
 
@@ -49,8 +49,10 @@ class Specification:
     web_port: int
     """The port asked for; 0 for any."""
     desired: Desired
-    idle_timeout: int
-    max_lifetime: int
+    idle_timeout: int | None
+    """Milliseconds; 0 for never, None for the default."""
+    max_lifetime: int | None
+    """Likewise."""
 
 
 class Reader:
@@ -98,9 +100,27 @@ class Reader:
             storage=storage,
             web_port=self._web_port(config.ports, wrong, f"{path}.ports"),
             desired=_desired(config.desired_state, wrong, f"{path}.desired_state"),
-            idle_timeout=_duration(config.idle_timeout, wrong, f"{path}.idle_timeout"),
-            max_lifetime=_duration(config.max_lifetime, wrong, f"{path}.max_lifetime"),
+            idle_timeout=self.limit(config, "idle_timeout", wrong, path),
+            max_lifetime=self.limit(config, "max_lifetime", wrong, path),
         )
+
+    def limit(
+        self,
+        given: instance_pb2.InstanceConfig | instance_pb2.Instance,
+        field: Literal["idle_timeout", "max_lifetime"],
+        wrong: validation.Violations,
+        path: str,
+    ) -> int | None:
+        """Read a limit in milliseconds: 0 for never, None where it is left to the default."""
+        if not given.HasField(field):
+            return None
+        value: duration_pb2.Duration = getattr(given, field)
+        least, length = self._settings.least_limit_seconds, translation.milliseconds(value)
+        never = not value.seconds and not value.nanos
+        if not never and not least * 1000 <= length <= _MOST_DURATION:
+            wrong.add(f"{path}.{field}", f"must be {least:g}s to ten years, or 0 for never")
+            return 0
+        return length
 
     def _web_port(
         self, ports: instance_pb2.PortRequest, wrong: validation.Violations, path: str
@@ -144,14 +164,6 @@ def _desired(value: int, wrong: validation.Violations, path: str) -> Desired:
             return Desired.STOPPED
     wrong.add(path, "must be DESIRED_STATE_RUNNING or DESIRED_STATE_STOPPED")
     return Desired.RUNNING
-
-
-def _duration(value: duration_pb2.Duration, wrong: validation.Violations, path: str) -> int:
-    length = translation.milliseconds(value)
-    if length and not _LEAST_DURATION <= length <= _MOST_DURATION:
-        wrong.add(path, "must be 60s to ten years, or 0 for never")
-        return 0
-    return length
 
 
 def _environment(given: Mapping[str, str], wrong: validation.Violations, path: str) -> None:

@@ -13,6 +13,7 @@ from services.instance.record import (
     Failure,
     FailureClass,
     Held,
+    Notice,
     Ports,
     Quota,
     Record,
@@ -35,6 +36,9 @@ OF_WORKLOAD = (*OF_QUOTA, "environment")
 """Fields its workload is asked for."""
 MUTABLE = (*OF_WORKLOAD, "display_name", "labels", "idle_timeout", "max_lifetime")
 """Fields its owner can change."""
+
+_LEAST_EXTENSION = 1_000
+"""Milliseconds by which a lease is worth a write."""
 
 _WAITING = {
     Step.RESOURCES: "Ports are being allocated",
@@ -85,6 +89,8 @@ def starting_over(record: Record, now: int) -> Record:
         held=frozenset(),
         quota=Quota.UNKNOWN,
         progress_at=now,
+        keep_alive_until=0,
+        notice=None,
     )
 
 
@@ -118,6 +124,7 @@ def workload_resized(record: Record, workload: Workload) -> Record:
 
 def stop_wanted(record: Record, reason: StopReason) -> Record:
     """It is to be stopped."""
+    record = replace(record, keep_alive_until=0, notice=None)
     if record.state in (State.STOPPING, State.STOPPED):
         return replace(record, desired=Desired.STOPPED, stop_reason=reason)
     return replace(
@@ -141,9 +148,18 @@ def delete_wanted(record: Record) -> Record:
     )
 
 
-def lifetime_over(record: Record) -> Record:
-    """It has run for its max_lifetime."""
-    return stop_wanted(record, StopReason.MAX_LIFETIME)
+def kept_alive(record: Record, now: int, duration: int) -> Record:
+    """It is said to be used for a while, or for no longer than now; a lease never gets shorter."""
+    if duration:
+        # A retry, which comes a moment later, changes nothing.
+        longer = now + duration >= record.keep_alive_until + _LEAST_EXTENSION
+        return replace(record, keep_alive_until=now + duration) if longer else record
+    return replace(record, keep_alive_until=min(now, record.keep_alive_until))
+
+
+def expired(record: Record, reason: StopReason, notice: Notice) -> Record:
+    """It has been idle, or run, for as long as it may."""
+    return replace(stop_wanted(record, reason), notice=notice)
 
 
 def quota_reserved(record: Record, level: Quota, now: int) -> Record:
@@ -283,6 +299,8 @@ def failing(
         state=State.FAILING,
         failure=Failure(verdict.kind, step, code, message, now),
         stop_reason=StopReason.FAILED,
+        keep_alive_until=0,
+        notice=None,
         held=EVERYTHING,
         quota=Quota.UNKNOWN,
     )

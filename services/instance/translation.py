@@ -11,6 +11,7 @@ from services.instance.record import (
     Desired,
     Failure,
     FailureClass,
+    Notice,
     Record,
     State,
     Step,
@@ -60,7 +61,10 @@ def instance(record: Record) -> instance_pb2.Instance:
         desired_state=DESIRED[record.desired],
         state=STATES[record.state],
         reconciling=not record.settled,
-        conditions=[_condition(one) for one in record.conditions],
+        conditions=[
+            *map(_condition, record.conditions),
+            *([_in_use(record.notice)] if record.notice else ()),
+        ],
         url=url(record.id),
         create_time=timestamp(record.created_at),
         update_time=timestamp(record.updated_at),
@@ -68,6 +72,8 @@ def instance(record: Record) -> instance_pb2.Instance:
         version=record.version,
         restarts=record.restarts,
         ports=instance_pb2.Ports(),
+        effective_idle_timeout=_duration(record.limits.idle),
+        effective_max_lifetime=_duration(record.limits.lifetime),
     )
     if record.ports.web:
         message.ports.web_port = record.ports.web
@@ -85,10 +91,14 @@ def instance(record: Record) -> instance_pb2.Instance:
         message.stop_reason = _REASONS[record.stop_reason]
     if record.started_at:
         message.start_time.CopyFrom(timestamp(record.started_at))
-    if record.idle_timeout:
+    if record.idle_timeout is not None:
         message.idle_timeout.CopyFrom(_duration(record.idle_timeout))
-    if record.max_lifetime:
+    if record.max_lifetime is not None:
         message.max_lifetime.CopyFrom(_duration(record.max_lifetime))
+    if record.keep_alive_until:
+        message.keep_alive_until.CopyFrom(timestamp(record.keep_alive_until))
+    if record.notice is not None and record.notice.warns:
+        message.scheduled_stop_time.CopyFrom(timestamp(record.notice.stop_at))
     return message
 
 
@@ -106,6 +116,8 @@ def status(message: instance_pb2.Instance) -> instance_service_pb2.InstanceStatu
     )
     if message.HasField("failure"):
         answer.failure.CopyFrom(message.failure)
+    if message.HasField("scheduled_stop_time"):
+        answer.scheduled_stop_time.CopyFrom(message.scheduled_stop_time)
     return answer
 
 
@@ -132,6 +144,16 @@ def _condition(condition: Condition) -> instance_pb2.Condition:
         reason=condition.reason,
         message=condition.message,
         last_transition_time=timestamp(condition.at),
+    )
+
+
+def _in_use(notice: Notice) -> instance_pb2.Condition:
+    return instance_pb2.Condition(
+        type=instance_pb2.CONDITION_TYPE_IN_USE,
+        status=notice.in_use,
+        reason=notice.reason.value,
+        message=notice.message,
+        last_transition_time=timestamp(notice.at),
     )
 
 

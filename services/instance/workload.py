@@ -20,6 +20,20 @@ _RANKS = {phase: rank for rank, phase in enumerate(Phase)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Activity:
+    """When a workload was last used. Times are milliseconds since 1970; 0 is never."""
+
+    observed_since: int
+    """Since when nothing of it was missed."""
+    observed_at: int
+    """When it was looked at last."""
+    last_input: int = 0
+    """When somebody last did something in its editor."""
+    last_busy: int = 0
+    """When its processes last did something of their own."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Workload:
     """One workload. Times are milliseconds since 1970; 0 is never."""
 
@@ -31,6 +45,8 @@ class Workload:
     error_message: str = ""
     paths_ready: bool = True
     in_force: InForce = NOTHING_IN_FORCE
+    activity: Activity | None = None
+    """None where it cannot be told."""
 
     @property
     def runs(self) -> bool:
@@ -60,6 +76,9 @@ class Sight:
     """Whether it was just asked for, rather than seen on a watch that may lag behind."""
     known_since: int = 0
     """Since when the watch has been up: what happened before may not have been seen."""
+    following_since: int = 0
+    """Since when this replica has known of all workloads, but for gaps too short to matter to
+    who counts minutes."""
 
 
 UNSEEN = Sight(known=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import random
 from collections.abc import Callable
 
@@ -16,6 +17,8 @@ _log = structlog.get_logger(__name__)
 
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 3.0
+_LONGEST_GAP = 30_000
+"""Milliseconds between two watches after which what was known of use counts no more."""
 _SILENCE = 45.0
 """Seconds without a message, heartbeats included, after which a watch is taken for dead."""
 
@@ -47,12 +50,19 @@ class Workloads:
         self._told: set[str] = set()
         """Ids told by answers since the current watch began, which its snapshot may lack."""
         self._since = 0
+        self._following_since = 0
+        self._ended_at = 0
 
     def sight(self, instance_id: str) -> Sight:
         """Return what is known of one."""
         if not self._since:
             return UNSEEN
-        return Sight(known=True, workload=self._known.get(instance_id), known_since=self._since)
+        return Sight(
+            known=True,
+            workload=self._known.get(instance_id),
+            known_since=self._since,
+            following_since=self._following_since,
+        )
 
     def running(self) -> list[str]:
         """Return the ids of the instances that have a process or pod."""
@@ -69,8 +79,13 @@ class Workloads:
             workload = known
         else:
             self._known[instance_id] = workload
+        now = times.now()
         return Sight(
-            known=True, workload=workload, confirmed=True, known_since=self._since or times.now()
+            known=True,
+            workload=workload,
+            confirmed=True,
+            known_since=self._since or now,
+            following_since=self._following_since if self._since else now,
         )
 
     async def run(self) -> None:
@@ -89,6 +104,8 @@ class Workloads:
                 else:
                     _log.debug("workloads cannot be watched", code=known.code, why=known.message)
             finally:
+                if self._since:
+                    self._ended_at = times.now()
                 self._since = 0
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
             pause = min(_LAST_PAUSE, pause * 2)
@@ -128,12 +145,16 @@ class Workloads:
             # What was told is newer. What is newer still comes in no other message.
             return
         self._known[name] = seen
-        self._changed(name)
+        if known is None or dataclasses.replace(known, activity=seen.activity) != seen:
+            self._changed(name)
+        # That it was used makes nothing more urgent: who waits for it not to be looks in time.
 
     def _synced(self, listed: set[str]) -> None:
         for name in [one for one in self._known if one not in listed and one not in self._told]:
             del self._known[name]
         self._since = times.now()
+        if self._since - self._ended_at > _LONGEST_GAP:
+            self._following_since = self._since
         self._on_synced()
 
     def _changed(self, name: str) -> None:

@@ -15,7 +15,6 @@ from services.instance.record import (
     Record,
     State,
     Step,
-    StopReason,
     fresh_conditions,
 )
 from services.instance.workload import UNSEEN, Phase, Sight, Workload
@@ -252,16 +251,6 @@ def test_a_pause_is_kept() -> None:
     """What is held back is not started before its time."""
     held = record(State.STARTING, hold_until=NOW + 5)
     assert what(held, seen(None)) == decide.Nothing(NOW + 5)
-
-
-def test_a_lifetime_ends() -> None:
-    """An instance that has run for its max_lifetime is stopped, and says why."""
-    running = record(State.RUNNING, max_lifetime=60_000)
-    assert what(running, seen(Phase.READY)) == decide.Nothing(NOW + 60_000)
-    action = what(running, seen(Phase.READY), NOW + 60_000)
-    assert isinstance(action, decide.Change)
-    assert action.record.state is State.STOPPING
-    assert action.record.stop_reason is StopReason.MAX_LIFETIME
 
 
 def test_what_was_never_admitted_is_withdrawn_in_time() -> None:

@@ -17,6 +17,7 @@ from services.instance.actions import Actions
 from services.instance.admission import Admission, Request
 from services.instance.cache import Cache
 from services.instance.desires import Desires
+from services.instance.lifetimes import Lifetimes
 from services.instance.passes import Means, Pass
 from services.instance.record import InForce, Pending, Ports, Quota, Record, Step
 from services.instance.settings import InstanceSettings
@@ -39,6 +40,7 @@ POLICY = decide.Policy(
     crash_backoff=1_000,
     ports_tried=20,
     claim_abandon=30_000,
+    lifetimes=Lifetimes(InstanceSettings),
 )
 
 ALICE = identity.Caller("alice", "Alice", "user", roles=("user",), namespaces=("*",))
@@ -305,6 +307,7 @@ class World:
             peers=outside,
             withdrawal=withdrawal,
             settings=InstanceSettings(),
+            lifetimes=POLICY.lifetimes,
             on_admitted=wanted,
         )
         self.desires = Desires(

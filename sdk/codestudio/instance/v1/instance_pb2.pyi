@@ -57,6 +57,7 @@ class ConditionType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CONDITION_TYPE_PATHS_READY: _ClassVar[ConditionType]
     CONDITION_TYPE_WORKLOAD_CREATED: _ClassVar[ConditionType]
     CONDITION_TYPE_EDITOR_READY: _ClassVar[ConditionType]
+    CONDITION_TYPE_IN_USE: _ClassVar[ConditionType]
 INSTANCE_STATE_UNSPECIFIED: InstanceState
 INSTANCE_STATE_PENDING: InstanceState
 INSTANCE_STATE_STARTING: InstanceState
@@ -87,6 +88,7 @@ CONDITION_TYPE_RESOURCES_ALLOCATED: ConditionType
 CONDITION_TYPE_PATHS_READY: ConditionType
 CONDITION_TYPE_WORKLOAD_CREATED: ConditionType
 CONDITION_TYPE_EDITOR_READY: ConditionType
+CONDITION_TYPE_IN_USE: ConditionType
 
 class Condition(_message.Message):
     __slots__ = ("type", "status", "reason", "message", "last_transition_time")
@@ -172,7 +174,7 @@ class InstanceConfig(_message.Message):
     def __init__(self, id: _Optional[str] = ..., namespace: _Optional[str] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., ports: _Optional[_Union[PortRequest, _Mapping]] = ..., environment: _Optional[_Mapping[str, str]] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Instance(_message.Message):
-    __slots__ = ("id", "namespace", "owner", "display_name", "labels", "resources", "ports", "environment", "desired_state", "state", "reconciling", "conditions", "failure", "stop_reason", "url", "create_time", "update_time", "start_time", "etag", "version", "restarts", "idle_timeout", "max_lifetime", "effective_resources", "pending_fields")
+    __slots__ = ("id", "namespace", "owner", "display_name", "labels", "resources", "ports", "environment", "desired_state", "state", "reconciling", "conditions", "failure", "stop_reason", "url", "create_time", "update_time", "start_time", "etag", "version", "restarts", "idle_timeout", "max_lifetime", "effective_idle_timeout", "effective_max_lifetime", "keep_alive_until", "scheduled_stop_time", "effective_resources", "pending_fields")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -210,6 +212,10 @@ class Instance(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     MAX_LIFETIME_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_MAX_LIFETIME_FIELD_NUMBER: _ClassVar[int]
+    KEEP_ALIVE_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_STOP_TIME_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_RESOURCES_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELDS_FIELD_NUMBER: _ClassVar[int]
     id: str
@@ -235,6 +241,10 @@ class Instance(_message.Message):
     restarts: int
     idle_timeout: _duration_pb2.Duration
     max_lifetime: _duration_pb2.Duration
+    effective_idle_timeout: _duration_pb2.Duration
+    effective_max_lifetime: _duration_pb2.Duration
+    keep_alive_until: _timestamp_pb2.Timestamp
+    scheduled_stop_time: _timestamp_pb2.Timestamp
     effective_resources: _resources_pb2.Resources
     pending_fields: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., namespace: _Optional[str] = ..., owner: _Optional[str] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., ports: _Optional[_Union[Ports, _Mapping]] = ..., environment: _Optional[_Mapping[str, str]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., state: _Optional[_Union[InstanceState, str]] = ..., reconciling: _Optional[bool] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., url: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., version: _Optional[int] = ..., restarts: _Optional[int] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effective_resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., pending_fields: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., namespace: _Optional[str] = ..., owner: _Optional[str] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., ports: _Optional[_Union[Ports, _Mapping]] = ..., environment: _Optional[_Mapping[str, str]] = ..., desired_state: _Optional[_Union[DesiredState, str]] = ..., state: _Optional[_Union[InstanceState, str]] = ..., reconciling: _Optional[bool] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., url: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., version: _Optional[int] = ..., restarts: _Optional[int] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effective_idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effective_max_lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., keep_alive_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_stop_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., effective_resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., pending_fields: _Optional[_Iterable[str]] = ...) -> None: ...

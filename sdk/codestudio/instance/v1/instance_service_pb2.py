@@ -28,12 +28,13 @@ from codestudio.common.v1 import stream_pb2 as codestudio_dot_common_dot_v1_dot_
 from codestudio.instance.v1 import instance_pb2 as codestudio_dot_instance_dot_v1_dot_instance__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-codestudio/instance/v1/instance_service.proto\x12\x16\x63odestudio.instance.v1\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a!codestudio/common/v1/stream.proto\x1a%codestudio/instance/v1/instance.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n\x15\x43reateInstanceRequest\x12<\n\x06\x63onfig\x18\x01 \x01(\x0b\x32&.codestudio.instance.v1.InstanceConfigB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"&\n\x12GetInstanceRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"_\n\x14ListInstancesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"e\n\x15ListInstancesResponse\x12\x33\n\tinstances\x18\x01 \x03(\x0b\x32 .codestudio.instance.v1.Instance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x01\n\x15UpdateInstanceRequest\x12\x38\n\x08instance\x18\x01 \x01(\x0b\x32 .codestudio.instance.v1.InstanceB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"Z\n\x15\x44\x65leteInstanceRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rallow_missing\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"<\n\x14StartInstanceRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\";\n\x13StopInstanceRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"v\n\x1b\x42\x61tchCreateInstancesRequest\x12=\n\x07\x63onfigs\x18\x01 \x03(\x0b\x32&.codestudio.instance.v1.InstanceConfigB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\x87\x01\n\x11\x42\x61tchCreateResult\x12\x34\n\x08instance\x18\x01 \x01(\x0b\x32 .codestudio.instance.v1.InstanceH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x42\x08\n\x06result\"{\n\x1c\x42\x61tchCreateInstancesResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).codestudio.instance.v1.BatchCreateResult\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x05\",\n\x18GetInstanceStatusRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x88\x03\n\x0eInstanceStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.codestudio.instance.v1.InstanceState\x12;\n\rdesired_state\x18\x03 \x01(\x0e\x32$.codestudio.instance.v1.DesiredState\x12\x13\n\x0breconciling\x18\x04 \x01(\x08\x12\x35\n\nconditions\x18\x05 \x03(\x0b\x32!.codestudio.instance.v1.Condition\x12\x30\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x1f.codestudio.instance.v1.Failure\x12\x37\n\x0bstop_reason\x18\x07 \x01(\x0e\x32\".codestudio.instance.v1.StopReason\x12\x0f\n\x07version\x18\x08 \x01(\x05\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x16GetInstanceLogsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\ntail_lines\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\x1d\n\x0cInstanceLogs\x12\r\n\x05lines\x18\x01 \x03(\t\"I\n\x15WatchInstancesRequest\x12\x14\n\x06\x66ilter\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cresume_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xd0\x01\n\rInstanceEvent\x12\x38\n\x04type\x18\x01 \x01(\x0e\x32*.codestudio.instance.v1.InstanceEvent.Type\x12\x32\n\x08instance\x18\x02 \x01(\x0b\x32 .codestudio.instance.v1.Instance\"Q\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0e\n\nTYPE_ADDED\x10\x01\x12\x11\n\rTYPE_MODIFIED\x10\x02\x12\x10\n\x0cTYPE_REMOVED\x10\x03\"\x8d\x02\n\x16WatchInstancesResponse\x12\x36\n\x05\x65vent\x18\x01 \x01(\x0b\x32%.codestudio.instance.v1.InstanceEventH\x00\x12\x30\n\x06synced\x18\x02 \x01(\x0b\x32\x1e.codestudio.instance.v1.SyncedH\x00\x12\x34\n\theartbeat\x18\x03 \x01(\x0b\x32\x1f.codestudio.common.v1.HeartbeatH\x00\x12\x32\n\x05\x65rror\x18\x04 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x12\x14\n\x0cresume_token\x18\x05 \x01(\tB\t\n\x07message\"\x1b\n\x06Synced\x12\x11\n\tinstances\x18\x01 \x01(\x05\x32\xd9\r\n\x0fInstanceService\x12\x95\x01\n\x0e\x43reateInstance\x12-.codestudio.instance.v1.CreateInstanceRequest\x1a .codestudio.instance.v1.Instance\"2\x8a\xb5\x18\x10instances.create\x82\xd3\xe4\x93\x02\x18\"\x0e/api/instances:\x06\x63onfig\x12\x89\x01\n\x0bGetInstance\x12*.codestudio.instance.v1.GetInstanceRequest\x1a .codestudio.instance.v1.Instance\",\x8a\xb5\x18\rinstances.get\x82\xd3\xe4\x93\x02\x15\x12\x13/api/instances/{id}\x12\x96\x01\n\rListInstances\x12,.codestudio.instance.v1.ListInstancesRequest\x1a-.codestudio.instance.v1.ListInstancesResponse\"(\x8a\xb5\x18\x0einstances.list\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/instances\x12\xa5\x01\n\x0eUpdateInstance\x12-.codestudio.instance.v1.UpdateInstanceRequest\x1a .codestudio.instance.v1.Instance\"B\x8a\xb5\x18\x10instances.update\x82\xd3\xe4\x93\x02(2\x1c/api/instances/{instance.id}:\x08instance\x12\x88\x01\n\x0e\x44\x65leteInstance\x12-.codestudio.instance.v1.DeleteInstanceRequest\x1a\x16.google.protobuf.Empty\"/\x8a\xb5\x18\x10instances.delete\x82\xd3\xe4\x93\x02\x15*\x13/api/instances/{id}\x12\x98\x01\n\rStartInstance\x12,.codestudio.instance.v1.StartInstanceRequest\x1a .codestudio.instance.v1.Instance\"7\x8a\xb5\x18\x0finstances.start\x82\xd3\xe4\x93\x02\x1e\x1a\x19/api/instances/{id}/start:\x01*\x12\x94\x01\n\x0cStopInstance\x12+.codestudio.instance.v1.StopInstanceRequest\x1a .codestudio.instance.v1.Instance\"5\x8a\xb5\x18\x0einstances.stop\x82\xd3\xe4\x93\x02\x1d\x1a\x18/api/instances/{id}/stop:\x01*\x12\xbc\x01\n\x14\x42\x61tchCreateInstances\x12\x33.codestudio.instance.v1.BatchCreateInstancesRequest\x1a\x34.codestudio.instance.v1.BatchCreateInstancesResponse\"9\x8a\xb5\x18\x10instances.create\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/instances:batchCreate:\x01*\x12\xa2\x01\n\x11GetInstanceStatus\x12\x30.codestudio.instance.v1.GetInstanceStatusRequest\x1a&.codestudio.instance.v1.InstanceStatus\"3\x8a\xb5\x18\rinstances.get\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/instances/{id}/status\x12\x9a\x01\n\x0fGetInstanceLogs\x12..codestudio.instance.v1.GetInstanceLogsRequest\x1a$.codestudio.instance.v1.InstanceLogs\"1\x8a\xb5\x18\rinstances.get\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/instances/{id}/logs\x12\xa2\x01\n\x0eWatchInstances\x12-.codestudio.instance.v1.WatchInstancesRequest\x1a..codestudio.instance.v1.WatchInstancesResponse\"/\x8a\xb5\x18\x0finstances.watch\x82\xd3\xe4\x93\x02\x16\x12\x14/api/instances:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-codestudio/instance/v1/instance_service.proto\x12\x16\x63odestudio.instance.v1\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a!codestudio/common/v1/stream.proto\x1a%codestudio/instance/v1/instance.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x01\n\x15\x43reateInstanceRequest\x12<\n\x06\x63onfig\x18\x01 \x01(\x0b\x32&.codestudio.instance.v1.InstanceConfigB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"&\n\x12GetInstanceRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"_\n\x14ListInstancesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x66ilter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"e\n\x15ListInstancesResponse\x12\x33\n\tinstances\x18\x01 \x03(\x0b\x32 .codestudio.instance.v1.Instance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x01\n\x15UpdateInstanceRequest\x12\x38\n\x08instance\x18\x01 \x01(\x0b\x32 .codestudio.instance.v1.InstanceB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"Z\n\x15\x44\x65leteInstanceRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rallow_missing\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"<\n\x14StartInstanceRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\";\n\x13StopInstanceRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x18KeepInstanceAliveRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x02\"v\n\x1b\x42\x61tchCreateInstancesRequest\x12=\n\x07\x63onfigs\x18\x01 \x03(\x0b\x32&.codestudio.instance.v1.InstanceConfigB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\x87\x01\n\x11\x42\x61tchCreateResult\x12\x34\n\x08instance\x18\x01 \x01(\x0b\x32 .codestudio.instance.v1.InstanceH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x42\x08\n\x06result\"{\n\x1c\x42\x61tchCreateInstancesResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).codestudio.instance.v1.BatchCreateResult\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x05\",\n\x18GetInstanceStatusRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xc1\x03\n\x0eInstanceStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.codestudio.instance.v1.InstanceState\x12;\n\rdesired_state\x18\x03 \x01(\x0e\x32$.codestudio.instance.v1.DesiredState\x12\x13\n\x0breconciling\x18\x04 \x01(\x08\x12\x35\n\nconditions\x18\x05 \x03(\x0b\x32!.codestudio.instance.v1.Condition\x12\x30\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x1f.codestudio.instance.v1.Failure\x12\x37\n\x0bstop_reason\x18\x07 \x01(\x0e\x32\".codestudio.instance.v1.StopReason\x12\x0f\n\x07version\x18\x08 \x01(\x05\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13scheduled_stop_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x16GetInstanceLogsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\ntail_lines\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\x1d\n\x0cInstanceLogs\x12\r\n\x05lines\x18\x01 \x03(\t\"I\n\x15WatchInstancesRequest\x12\x14\n\x06\x66ilter\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cresume_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xd0\x01\n\rInstanceEvent\x12\x38\n\x04type\x18\x01 \x01(\x0e\x32*.codestudio.instance.v1.InstanceEvent.Type\x12\x32\n\x08instance\x18\x02 \x01(\x0b\x32 .codestudio.instance.v1.Instance\"Q\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0e\n\nTYPE_ADDED\x10\x01\x12\x11\n\rTYPE_MODIFIED\x10\x02\x12\x10\n\x0cTYPE_REMOVED\x10\x03\"\x8d\x02\n\x16WatchInstancesResponse\x12\x36\n\x05\x65vent\x18\x01 \x01(\x0b\x32%.codestudio.instance.v1.InstanceEventH\x00\x12\x30\n\x06synced\x18\x02 \x01(\x0b\x32\x1e.codestudio.instance.v1.SyncedH\x00\x12\x34\n\theartbeat\x18\x03 \x01(\x0b\x32\x1f.codestudio.common.v1.HeartbeatH\x00\x12\x32\n\x05\x65rror\x18\x04 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x12\x14\n\x0cresume_token\x18\x05 \x01(\tB\t\n\x07message\"\x1b\n\x06Synced\x12\x11\n\tinstances\x18\x01 \x01(\x05\x32\x84\x0f\n\x0fInstanceService\x12\x95\x01\n\x0e\x43reateInstance\x12-.codestudio.instance.v1.CreateInstanceRequest\x1a .codestudio.instance.v1.Instance\"2\x8a\xb5\x18\x10instances.create\x82\xd3\xe4\x93\x02\x18\"\x0e/api/instances:\x06\x63onfig\x12\x89\x01\n\x0bGetInstance\x12*.codestudio.instance.v1.GetInstanceRequest\x1a .codestudio.instance.v1.Instance\",\x8a\xb5\x18\rinstances.get\x82\xd3\xe4\x93\x02\x15\x12\x13/api/instances/{id}\x12\x96\x01\n\rListInstances\x12,.codestudio.instance.v1.ListInstancesRequest\x1a-.codestudio.instance.v1.ListInstancesResponse\"(\x8a\xb5\x18\x0einstances.list\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/instances\x12\xa5\x01\n\x0eUpdateInstance\x12-.codestudio.instance.v1.UpdateInstanceRequest\x1a .codestudio.instance.v1.Instance\"B\x8a\xb5\x18\x10instances.update\x82\xd3\xe4\x93\x02(2\x1c/api/instances/{instance.id}:\x08instance\x12\x88\x01\n\x0e\x44\x65leteInstance\x12-.codestudio.instance.v1.DeleteInstanceRequest\x1a\x16.google.protobuf.Empty\"/\x8a\xb5\x18\x10instances.delete\x82\xd3\xe4\x93\x02\x15*\x13/api/instances/{id}\x12\x98\x01\n\rStartInstance\x12,.codestudio.instance.v1.StartInstanceRequest\x1a .codestudio.instance.v1.Instance\"7\x8a\xb5\x18\x0finstances.start\x82\xd3\xe4\x93\x02\x1e\x1a\x19/api/instances/{id}/start:\x01*\x12\x94\x01\n\x0cStopInstance\x12+.codestudio.instance.v1.StopInstanceRequest\x1a .codestudio.instance.v1.Instance\"5\x8a\xb5\x18\x0einstances.stop\x82\xd3\xe4\x93\x02\x1d\x1a\x18/api/instances/{id}/stop:\x01*\x12\xa8\x01\n\x11KeepInstanceAlive\x12\x30.codestudio.instance.v1.KeepInstanceAliveRequest\x1a .codestudio.instance.v1.Instance\"?\x8a\xb5\x18\x13instances.keepalive\x82\xd3\xe4\x93\x02\"\"\x1d/api/instances/{id}:keepAlive:\x01*\x12\xbc\x01\n\x14\x42\x61tchCreateInstances\x12\x33.codestudio.instance.v1.BatchCreateInstancesRequest\x1a\x34.codestudio.instance.v1.BatchCreateInstancesResponse\"9\x8a\xb5\x18\x10instances.create\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/instances:batchCreate:\x01*\x12\xa2\x01\n\x11GetInstanceStatus\x12\x30.codestudio.instance.v1.GetInstanceStatusRequest\x1a&.codestudio.instance.v1.InstanceStatus\"3\x8a\xb5\x18\rinstances.get\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/instances/{id}/status\x12\x9a\x01\n\x0fGetInstanceLogs\x12..codestudio.instance.v1.GetInstanceLogsRequest\x1a$.codestudio.instance.v1.InstanceLogs\"1\x8a\xb5\x18\rinstances.get\x82\xd3\xe4\x93\x02\x1a\x12\x18/api/instances/{id}/logs\x12\xa2\x01\n\x0eWatchInstances\x12-.codestudio.instance.v1.WatchInstancesRequest\x1a..codestudio.instance.v1.WatchInstancesResponse\"/\x8a\xb5\x18\x0finstances.watch\x82\xd3\xe4\x93\x02\x16\x12\x14/api/instances:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -74,6 +75,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STOPINSTANCEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_STOPINSTANCEREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_STOPINSTANCEREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_KEEPINSTANCEALIVEREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_KEEPINSTANCEALIVEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_KEEPINSTANCEALIVEREQUEST'].fields_by_name['duration']._loaded_options = None
+  _globals['_KEEPINSTANCEALIVEREQUEST'].fields_by_name['duration']._serialized_options = b'\342A\001\002'
   _globals['_BATCHCREATEINSTANCESREQUEST'].fields_by_name['configs']._loaded_options = None
   _globals['_BATCHCREATEINSTANCESREQUEST'].fields_by_name['configs']._serialized_options = b'\342A\001\002'
   _globals['_BATCHCREATEINSTANCESREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -102,6 +107,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTANCESERVICE'].methods_by_name['StartInstance']._serialized_options = b'\212\265\030\017instances.start\202\323\344\223\002\036\032\031/api/instances/{id}/start:\001*'
   _globals['_INSTANCESERVICE'].methods_by_name['StopInstance']._loaded_options = None
   _globals['_INSTANCESERVICE'].methods_by_name['StopInstance']._serialized_options = b'\212\265\030\016instances.stop\202\323\344\223\002\035\032\030/api/instances/{id}/stop:\001*'
+  _globals['_INSTANCESERVICE'].methods_by_name['KeepInstanceAlive']._loaded_options = None
+  _globals['_INSTANCESERVICE'].methods_by_name['KeepInstanceAlive']._serialized_options = b'\212\265\030\023instances.keepalive\202\323\344\223\002\"\"\035/api/instances/{id}:keepAlive:\001*'
   _globals['_INSTANCESERVICE'].methods_by_name['BatchCreateInstances']._loaded_options = None
   _globals['_INSTANCESERVICE'].methods_by_name['BatchCreateInstances']._serialized_options = b'\212\265\030\020instances.create\202\323\344\223\002\037\"\032/api/instances:batchCreate:\001*'
   _globals['_INSTANCESERVICE'].methods_by_name['GetInstanceStatus']._loaded_options = None
@@ -110,46 +117,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTANCESERVICE'].methods_by_name['GetInstanceLogs']._serialized_options = b'\212\265\030\rinstances.get\202\323\344\223\002\032\022\030/api/instances/{id}/logs'
   _globals['_INSTANCESERVICE'].methods_by_name['WatchInstances']._loaded_options = None
   _globals['_INSTANCESERVICE'].methods_by_name['WatchInstances']._serialized_options = b'\212\265\030\017instances.watch\202\323\344\223\002\026\022\024/api/instances:watch'
-  _globals['_CREATEINSTANCEREQUEST']._serialized_start=377
-  _globals['_CREATEINSTANCEREQUEST']._serialized_end=517
-  _globals['_GETINSTANCEREQUEST']._serialized_start=519
-  _globals['_GETINSTANCEREQUEST']._serialized_end=557
-  _globals['_LISTINSTANCESREQUEST']._serialized_start=559
-  _globals['_LISTINSTANCESREQUEST']._serialized_end=654
-  _globals['_LISTINSTANCESRESPONSE']._serialized_start=656
-  _globals['_LISTINSTANCESRESPONSE']._serialized_end=757
-  _globals['_UPDATEINSTANCEREQUEST']._serialized_start=760
-  _globals['_UPDATEINSTANCEREQUEST']._serialized_end=925
-  _globals['_DELETEINSTANCEREQUEST']._serialized_start=927
-  _globals['_DELETEINSTANCEREQUEST']._serialized_end=1017
-  _globals['_STARTINSTANCEREQUEST']._serialized_start=1019
-  _globals['_STARTINSTANCEREQUEST']._serialized_end=1079
-  _globals['_STOPINSTANCEREQUEST']._serialized_start=1081
-  _globals['_STOPINSTANCEREQUEST']._serialized_end=1140
-  _globals['_BATCHCREATEINSTANCESREQUEST']._serialized_start=1142
-  _globals['_BATCHCREATEINSTANCESREQUEST']._serialized_end=1260
-  _globals['_BATCHCREATERESULT']._serialized_start=1263
-  _globals['_BATCHCREATERESULT']._serialized_end=1398
-  _globals['_BATCHCREATEINSTANCESRESPONSE']._serialized_start=1400
-  _globals['_BATCHCREATEINSTANCESRESPONSE']._serialized_end=1523
-  _globals['_GETINSTANCESTATUSREQUEST']._serialized_start=1525
-  _globals['_GETINSTANCESTATUSREQUEST']._serialized_end=1569
-  _globals['_INSTANCESTATUS']._serialized_start=1572
-  _globals['_INSTANCESTATUS']._serialized_end=1964
-  _globals['_GETINSTANCELOGSREQUEST']._serialized_start=1966
-  _globals['_GETINSTANCELOGSREQUEST']._serialized_end=2034
-  _globals['_INSTANCELOGS']._serialized_start=2036
-  _globals['_INSTANCELOGS']._serialized_end=2065
-  _globals['_WATCHINSTANCESREQUEST']._serialized_start=2067
-  _globals['_WATCHINSTANCESREQUEST']._serialized_end=2140
-  _globals['_INSTANCEEVENT']._serialized_start=2143
-  _globals['_INSTANCEEVENT']._serialized_end=2351
-  _globals['_INSTANCEEVENT_TYPE']._serialized_start=2270
-  _globals['_INSTANCEEVENT_TYPE']._serialized_end=2351
-  _globals['_WATCHINSTANCESRESPONSE']._serialized_start=2354
-  _globals['_WATCHINSTANCESRESPONSE']._serialized_end=2623
-  _globals['_SYNCED']._serialized_start=2625
-  _globals['_SYNCED']._serialized_end=2652
-  _globals['_INSTANCESERVICE']._serialized_start=2655
-  _globals['_INSTANCESERVICE']._serialized_end=4408
+  _globals['_CREATEINSTANCEREQUEST']._serialized_start=409
+  _globals['_CREATEINSTANCEREQUEST']._serialized_end=549
+  _globals['_GETINSTANCEREQUEST']._serialized_start=551
+  _globals['_GETINSTANCEREQUEST']._serialized_end=589
+  _globals['_LISTINSTANCESREQUEST']._serialized_start=591
+  _globals['_LISTINSTANCESREQUEST']._serialized_end=686
+  _globals['_LISTINSTANCESRESPONSE']._serialized_start=688
+  _globals['_LISTINSTANCESRESPONSE']._serialized_end=789
+  _globals['_UPDATEINSTANCEREQUEST']._serialized_start=792
+  _globals['_UPDATEINSTANCEREQUEST']._serialized_end=957
+  _globals['_DELETEINSTANCEREQUEST']._serialized_start=959
+  _globals['_DELETEINSTANCEREQUEST']._serialized_end=1049
+  _globals['_STARTINSTANCEREQUEST']._serialized_start=1051
+  _globals['_STARTINSTANCEREQUEST']._serialized_end=1111
+  _globals['_STOPINSTANCEREQUEST']._serialized_start=1113
+  _globals['_STOPINSTANCEREQUEST']._serialized_end=1172
+  _globals['_KEEPINSTANCEALIVEREQUEST']._serialized_start=1174
+  _globals['_KEEPINSTANCEALIVEREQUEST']._serialized_end=1269
+  _globals['_BATCHCREATEINSTANCESREQUEST']._serialized_start=1271
+  _globals['_BATCHCREATEINSTANCESREQUEST']._serialized_end=1389
+  _globals['_BATCHCREATERESULT']._serialized_start=1392
+  _globals['_BATCHCREATERESULT']._serialized_end=1527
+  _globals['_BATCHCREATEINSTANCESRESPONSE']._serialized_start=1529
+  _globals['_BATCHCREATEINSTANCESRESPONSE']._serialized_end=1652
+  _globals['_GETINSTANCESTATUSREQUEST']._serialized_start=1654
+  _globals['_GETINSTANCESTATUSREQUEST']._serialized_end=1698
+  _globals['_INSTANCESTATUS']._serialized_start=1701
+  _globals['_INSTANCESTATUS']._serialized_end=2150
+  _globals['_GETINSTANCELOGSREQUEST']._serialized_start=2152
+  _globals['_GETINSTANCELOGSREQUEST']._serialized_end=2220
+  _globals['_INSTANCELOGS']._serialized_start=2222
+  _globals['_INSTANCELOGS']._serialized_end=2251
+  _globals['_WATCHINSTANCESREQUEST']._serialized_start=2253
+  _globals['_WATCHINSTANCESREQUEST']._serialized_end=2326
+  _globals['_INSTANCEEVENT']._serialized_start=2329
+  _globals['_INSTANCEEVENT']._serialized_end=2537
+  _globals['_INSTANCEEVENT_TYPE']._serialized_start=2456
+  _globals['_INSTANCEEVENT_TYPE']._serialized_end=2537
+  _globals['_WATCHINSTANCESRESPONSE']._serialized_start=2540
+  _globals['_WATCHINSTANCESRESPONSE']._serialized_end=2809
+  _globals['_SYNCED']._serialized_start=2811
+  _globals['_SYNCED']._serialized_end=2838
+  _globals['_INSTANCESERVICE']._serialized_start=2841
+  _globals['_INSTANCESERVICE']._serialized_end=4765
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ from codestudio.common.v1 import stream_pb2 as _stream_pb2
 from codestudio.instance.v1 import instance_pb2 as _instance_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -88,6 +89,14 @@ class StopInstanceRequest(_message.Message):
     etag: str
     def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
+class KeepInstanceAliveRequest(_message.Message):
+    __slots__ = ("id", "duration")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    duration: _duration_pb2.Duration
+    def __init__(self, id: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
 class BatchCreateInstancesRequest(_message.Message):
     __slots__ = ("configs", "request_id")
     CONFIGS_FIELD_NUMBER: _ClassVar[int]
@@ -121,7 +130,7 @@ class GetInstanceStatusRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class InstanceStatus(_message.Message):
-    __slots__ = ("id", "state", "desired_state", "reconciling", "conditions", "failure", "stop_reason", "version", "update_time")
+    __slots__ = ("id", "state", "desired_state", "reconciling", "conditions", "failure", "stop_reason", "version", "update_time", "scheduled_stop_time")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     DESIRED_STATE_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +140,7 @@ class InstanceStatus(_message.Message):
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_STOP_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: _instance_pb2.InstanceState
     desired_state: _instance_pb2.DesiredState
@@ -140,7 +150,8 @@ class InstanceStatus(_message.Message):
     stop_reason: _instance_pb2.StopReason
     version: int
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[_instance_pb2.InstanceState, str]] = ..., desired_state: _Optional[_Union[_instance_pb2.DesiredState, str]] = ..., reconciling: _Optional[bool] = ..., conditions: _Optional[_Iterable[_Union[_instance_pb2.Condition, _Mapping]]] = ..., failure: _Optional[_Union[_instance_pb2.Failure, _Mapping]] = ..., stop_reason: _Optional[_Union[_instance_pb2.StopReason, str]] = ..., version: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    scheduled_stop_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[_instance_pb2.InstanceState, str]] = ..., desired_state: _Optional[_Union[_instance_pb2.DesiredState, str]] = ..., reconciling: _Optional[bool] = ..., conditions: _Optional[_Iterable[_Union[_instance_pb2.Condition, _Mapping]]] = ..., failure: _Optional[_Union[_instance_pb2.Failure, _Mapping]] = ..., stop_reason: _Optional[_Union[_instance_pb2.StopReason, str]] = ..., version: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scheduled_stop_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetInstanceLogsRequest(_message.Message):
     __slots__ = ("id", "tail_lines")

@@ -73,6 +73,11 @@ class InstanceServiceStub:
                 request_serializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.StopInstanceRequest.SerializeToString,
                 response_deserializer=codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.FromString,
                 _registered_method=True)
+        self.KeepInstanceAlive = channel.unary_unary(
+                '/codestudio.instance.v1.InstanceService/KeepInstanceAlive',
+                request_serializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.KeepInstanceAliveRequest.SerializeToString,
+                response_deserializer=codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.FromString,
+                _registered_method=True)
         self.BatchCreateInstances = channel.unary_unary(
                 '/codestudio.instance.v1.InstanceService/BatchCreateInstances',
                 request_serializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.BatchCreateInstancesRequest.SerializeToString,
@@ -153,6 +158,15 @@ class InstanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def KeepInstanceAlive(self, request, context):
+        """Keeps an instance from being stopped as idle, by a lease: until it runs out the instance
+        counts as used. Said again, the lease becomes longer, never shorter; a duration of zero ends
+        it. Its max_lifetime counts all the same. Refused for an instance that is not up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BatchCreateInstances(self, request, context):
         """Creates many instances. Each succeeds or fails by itself; the answer has one result an
         item, in the same order.
@@ -220,6 +234,11 @@ def add_InstanceServiceServicer_to_server(servicer, server):
             'StopInstance': grpc.unary_unary_rpc_method_handler(
                     servicer.StopInstance,
                     request_deserializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.StopInstanceRequest.FromString,
+                    response_serializer=codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.SerializeToString,
+            ),
+            'KeepInstanceAlive': grpc.unary_unary_rpc_method_handler(
+                    servicer.KeepInstanceAlive,
+                    request_deserializer=codestudio_dot_instance_dot_v1_dot_instance__service__pb2.KeepInstanceAliveRequest.FromString,
                     response_serializer=codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.SerializeToString,
             ),
             'BatchCreateInstances': grpc.unary_unary_rpc_method_handler(
@@ -433,6 +452,33 @@ class InstanceService:
             target,
             '/codestudio.instance.v1.InstanceService/StopInstance',
             codestudio_dot_instance_dot_v1_dot_instance__service__pb2.StopInstanceRequest.SerializeToString,
+            codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepInstanceAlive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.instance.v1.InstanceService/KeepInstanceAlive',
+            codestudio_dot_instance_dot_v1_dot_instance__service__pb2.KeepInstanceAliveRequest.SerializeToString,
             codestudio_dot_instance_dot_v1_dot_instance__pb2.Instance.FromString,
             options,
             channel_credentials,

@@ -57,6 +57,11 @@ class InstanceServiceStub:
     """Starts an instance that is stopped or failed; a running one stays as it is."""
     StopInstance: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.StopInstanceRequest, _instance_pb2.Instance]
     """Stops an instance and keeps its disk. Allowed in every state but DELETING."""
+    KeepInstanceAlive: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.KeepInstanceAliveRequest, _instance_pb2.Instance]
+    """Keeps an instance from being stopped as idle, by a lease: until it runs out the instance
+    counts as used. Said again, the lease becomes longer, never shorter; a duration of zero ends
+    it. Its max_lifetime counts all the same. Refused for an instance that is not up.
+    """
     BatchCreateInstances: _grpc.UnaryUnaryMultiCallable[_instance_service_pb2.BatchCreateInstancesRequest, _instance_service_pb2.BatchCreateInstancesResponse]
     """Creates many instances. Each succeeds or fails by itself; the answer has one result an
     item, in the same order.
@@ -98,6 +103,11 @@ class InstanceServiceAsyncStub(InstanceServiceStub):
     """Starts an instance that is stopped or failed; a running one stays as it is."""
     StopInstance: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.StopInstanceRequest, _instance_pb2.Instance]  # type: ignore[assignment]
     """Stops an instance and keeps its disk. Allowed in every state but DELETING."""
+    KeepInstanceAlive: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.KeepInstanceAliveRequest, _instance_pb2.Instance]  # type: ignore[assignment]
+    """Keeps an instance from being stopped as idle, by a lease: until it runs out the instance
+    counts as used. Said again, the lease becomes longer, never shorter; a duration of zero ends
+    it. Its max_lifetime counts all the same. Refused for an instance that is not up.
+    """
     BatchCreateInstances: _aio.UnaryUnaryMultiCallable[_instance_service_pb2.BatchCreateInstancesRequest, _instance_service_pb2.BatchCreateInstancesResponse]  # type: ignore[assignment]
     """Creates many instances. Each succeeds or fails by itself; the answer has one result an
     item, in the same order.
@@ -178,6 +188,17 @@ class InstanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_instance_pb2.Instance, _abc.Awaitable[_instance_pb2.Instance]]:
         """Stops an instance and keeps its disk. Allowed in every state but DELETING."""
+
+    @_abc_1.abstractmethod
+    def KeepInstanceAlive(
+        self,
+        request: _instance_service_pb2.KeepInstanceAliveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instance_pb2.Instance, _abc.Awaitable[_instance_pb2.Instance]]:
+        """Keeps an instance from being stopped as idle, by a lease: until it runs out the instance
+        counts as used. Said again, the lease becomes longer, never shorter; a duration of zero ends
+        it. Its max_lifetime counts all the same. Refused for an instance that is not up.
+        """
 
     @_abc_1.abstractmethod
     def BatchCreateInstances(
