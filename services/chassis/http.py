@@ -17,8 +17,8 @@ _SHOWN = ("grpcio", "protobuf", "redis", "motor", "nats-py")
 """Libraries whose versions /health shows: those that decide how we talk to others."""
 
 
-def admin(service: str, health: Health) -> web.Application:
-    """Return the admin application of a service."""
+def admin(service: str, health: Health, metrics_enabled: Callable[[], bool]) -> web.Application:
+    """Return the admin application of a service; it asks each time whether metrics are served."""
     started = clock.iso(clock.now())
     versions = {name: _version(name) for name in _SHOWN}
 
@@ -40,6 +40,8 @@ def admin(service: str, health: Health) -> web.Application:
         return web.json_response(report, status=200 if report["ready"] else 503)
 
     async def metrics(_: web.Request) -> web.Response:
+        if not metrics_enabled():
+            return web.Response(status=404, text="off, by the setting monitoring.metrics_enabled\n")
         text = await asyncio.to_thread(prometheus_client.generate_latest)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 

@@ -137,9 +137,10 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
         for hook in reversed(app.on_stop):
             stack.push_async_callback(hook)
         stack.push_async_callback(background.stop, _TASKS_GRACE)
-        admin = await _listen(
-            stack, http.admin(settings.microservice_name, health), settings, settings.http_port
+        pages = http.admin(
+            settings.microservice_name, health, lambda: _current(settings, app).metrics_enabled
         )
+        admin = await _listen(stack, pages, settings, settings.http_port)
         port = settings.port
         if app.http is not None:
             app.http.middlewares.insert(0, http.request_context(settings.microservice_name))
@@ -161,6 +162,10 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
         _log.info("listening", port=port, http_port=admin)
         yield Running(port=port, http_port=admin, health=health)
     _log.info("stopped")
+
+
+def _current(settings: ServiceSettings, app: App) -> ServiceSettings:
+    return settings if app.live is None else app.live.current
 
 
 async def _serve(settings: Settings, compose: Callable[[Settings], App]) -> None:

@@ -117,6 +117,9 @@ class ServiceSettings(BaseSettings):
     ] = "info"
     """Least important level that is logged."""
 
+    metrics_enabled: Annotated[bool, Configured("monitoring.metrics_enabled")] = True
+    """Whether /metrics is served (specification, monitoring)."""
+
     otel_exporter_otlp_endpoint: str = ""
     """Collector of traces by OTLP over gRPC; without one no spans are made, only passed on."""
 

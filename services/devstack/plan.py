@@ -178,6 +178,10 @@ def _service(plan: Plan, name: str) -> Program:
         "DRAIN_SECONDS": str(SERVICE_DRAIN_SECONDS),
         "STACK_ID": plan.stack_id,
     }
+    if name == "config":
+        environment["SERVICE_PORTS"] = ",".join(
+            f"{one}-service={plan.ports[one]}" for one in SERVICES
+        )
     if name == "edge":
         environment["USER_KEY_FILE"] = str(plan.credentials.users_key)
         environment["WEB_ASSETS"] = str(web.folder(os.environ))

@@ -1,8 +1,10 @@
 """Settings of the Instance service."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from services.chassis.settings import ServiceSettings
+from services.chassis.settings import Configured, ServiceSettings
 
 
 class InstanceSettings(ServiceSettings):
@@ -14,13 +16,13 @@ class InstanceSettings(ServiceSettings):
     port: int = Field(default=3001, ge=0, le=65535)
     """Port of the service (specification)."""
 
-    max_cpu_limit: str = "4"
+    max_cpu_limit: Annotated[str, Configured("resource_limits.max_cpu_limit")] = "4"
     """Most CPU an instance may ask for (specification, resource_limits)."""
 
-    max_memory_limit: str = "8Gi"
+    max_memory_limit: Annotated[str, Configured("resource_limits.max_memory_limit")] = "8Gi"
     """Most memory an instance may ask for (specification, resource_limits)."""
 
-    max_storage_limit: str = "1Ti"
+    max_storage_limit: Annotated[str, Configured("resource_limits.max_storage_limit")] = "1Ti"
     """Most disk an instance may ask for."""
 
     budget_quota: float = Field(default=15.0, gt=0)

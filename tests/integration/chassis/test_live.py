@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import aiohttp
 import pytest
 from codestudio.config.v1 import config_service_pb2, config_service_pb2_grpc
 from google.protobuf import json_format, struct_pb2
@@ -76,13 +77,16 @@ async def serving(config: Config, keys: parts.Keys, port: int = 0) -> AsyncItera
 
 
 @contextlib.asynccontextmanager
-async def following(keys: parts.Keys, port: int) -> AsyncIterator[live.Live[Settings]]:
+async def following(
+    keys: parts.Keys, port: int, **changes: Any
+) -> AsyncIterator[live.Live[Settings]]:
     """Run a service that follows its configuration there."""
     values = Settings(
         **{
             **parts.configured(keys).model_dump(),
             "microservice_name": "quota-service",
             "mesh_address": f"127.0.0.1:{port}",
+            **changes,
         }
     )
     channel = mesh.Mesh(values)
@@ -213,6 +217,25 @@ async def test_a_subscriber_that_fails_is_alone_in_it(
         told.say(1, room={"seats": 5})
         told.say(2, room={"seats": 6})
         await parts.until(lambda: seen == [5, 6])
+
+
+async def test_metrics_can_be_switched_off(keys: parts.Keys, config: tuple[Config, int]) -> None:
+    """And on again, without a restart."""
+    told, port = config
+    http_port = parts.free_port()
+    url = f"http://127.0.0.1:{http_port}/metrics"
+    async with (
+        following(keys, port, http_port=http_port) as followed,
+        aiohttp.ClientSession() as session,
+    ):
+        told.say(1, monitoring={"metrics_enabled": False})
+        await parts.until(lambda: followed.revision == 1)
+        async with session.get(url) as answer:
+            assert answer.status == 404
+        told.say(2)
+        await parts.until(lambda: followed.revision == 2)
+        async with session.get(url) as answer:
+            assert answer.status == 200
 
 
 async def test_the_log_level_follows(keys: parts.Keys, config: tuple[Config, int]) -> None:

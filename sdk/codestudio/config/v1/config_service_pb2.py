@@ -32,7 +32,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)codestudio/config/v1/config_service.proto\x12\x14\x63odestudio.config.v1\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a!codestudio/common/v1/stream.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x02\n\rConfiguration\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12-\n\x06values\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12G\n\x07sources\x18\x06 \x03(\x0b\x32\x30.codestudio.config.v1.Configuration.SourcesEntryB\x04\xe2\x41\x01\x03\x1a.\n\x0cSourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\x17GetConfigurationRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\xab\x01\n\x1aUpdateConfigurationRequest\x12@\n\rconfiguration\x18\x01 \x01(\x0b\x32#.codestudio.config.v1.ConfigurationB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"d\n\x1cValidateConfigurationRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06values\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02\"d\n\x1dValidateConfigurationResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x34\n\x06\x65rrors\x18\x02 \x03(\x0b\x32$.codestudio.common.v1.FieldViolation\"r\n\x13\x43onfigurationChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12&\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value\x12%\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x16.google.protobuf.Value\"\xdc\x01\n\x15\x43onfigurationRevision\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x07\x63hanges\x18\x06 \x03(\x0b\x32).codestudio.config.v1.ConfigurationChange\x12\x13\n\x0brollback_of\x18\x07 \x01(\x05\"`\n\x14ListRevisionsRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"p\n\x15ListRevisionsResponse\x12>\n\trevisions\x18\x01 \x03(\x0b\x32+.codestudio.config.v1.ConfigurationRevision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\x1cRollbackConfigurationRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x19WatchConfigurationRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cresume_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xe5\x01\n\x1aWatchConfigurationResponse\x12<\n\rconfiguration\x18\x01 \x01(\x0b\x32#.codestudio.config.v1.ConfigurationH\x00\x12\x34\n\theartbeat\x18\x02 \x01(\x0b\x32\x1f.codestudio.common.v1.HeartbeatH\x00\x12\x32\n\x05\x65rror\x18\x03 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\t\n\x07message2\x98\x08\n\rConfigService\x12\x93\x01\n\x10GetConfiguration\x12-.codestudio.config.v1.GetConfigurationRequest\x1a#.codestudio.config.v1.Configuration\"+\x8a\xb5\x18\nconfig.get\x82\xd3\xe4\x93\x02\x17\x12\x15/api/config/{service}\x12\xad\x01\n\x13UpdateConfiguration\x12\x30.codestudio.config.v1.UpdateConfigurationRequest\x1a#.codestudio.config.v1.Configuration\"?\x8a\xb5\x18\rconfig.update\x82\xd3\xe4\x93\x02(2#/api/config/{configuration.service}:\x01*\x12\xbe\x01\n\x15ValidateConfiguration\x12\x32.codestudio.config.v1.ValidateConfigurationRequest\x1a\x33.codestudio.config.v1.ValidateConfigurationResponse\"<\x8a\xb5\x18\x0f\x63onfig.validate\x82\xd3\xe4\x93\x02#\"\x1e/api/config/{service}:validate:\x01*\x12\x9f\x01\n\rListRevisions\x12*.codestudio.config.v1.ListRevisionsRequest\x1a+.codestudio.config.v1.ListRevisionsResponse\"5\x8a\xb5\x18\nconfig.get\x82\xd3\xe4\x93\x02!\x12\x1f/api/config/{service}/revisions\x12\xac\x01\n\x15RollbackConfiguration\x12\x32.codestudio.config.v1.RollbackConfigurationRequest\x1a#.codestudio.config.v1.Configuration\":\x8a\xb5\x18\rconfig.update\x82\xd3\xe4\x93\x02#\"\x1e/api/config/{service}:rollback:\x01*\x12\xae\x01\n\x12WatchConfiguration\x12/.codestudio.config.v1.WatchConfigurationRequest\x1a\x30.codestudio.config.v1.WatchConfigurationResponse\"3\x8a\xb5\x18\x0c\x63onfig.watch\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/config/{service}:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)codestudio/config/v1/config_service.proto\x12\x14\x63odestudio.config.v1\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a!codestudio/common/v1/stream.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x02\n\rConfiguration\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12-\n\x06values\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12G\n\x07sources\x18\x06 \x03(\x0b\x32\x30.codestudio.config.v1.Configuration.SourcesEntryB\x04\xe2\x41\x01\x03\x1a.\n\x0cSourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\x17GetConfigurationRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\x1b\n\x19ListConfigurationsRequest\"Y\n\x1aListConfigurationsResponse\x12;\n\x0e\x63onfigurations\x18\x01 \x03(\x0b\x32#.codestudio.config.v1.Configuration\"\x9d\x02\n\x07Setting\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x33\n\x06\x65\x66\x66\x65\x63t\x18\x04 \x01(\x0e\x32#.codestudio.config.v1.SettingEffect\x12$\n\x04\x62\x61se\x18\x05 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x14\n\x07minimum\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07maximum\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x61llowed\x18\x08 \x03(\t\x12\x10\n\x08variable\x18\t \x01(\t\x12\x0e\n\x06secret\x18\n \x01(\x08\x12\x0f\n\x07\x66ollows\x18\x0b \x01(\tB\n\n\x08_minimumB\n\n\x08_maximum\"6\n\x1dGetConfigurationSchemaRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"W\n\x13\x43onfigurationSchema\x12\x0f\n\x07service\x18\x01 \x01(\t\x12/\n\x08settings\x18\x02 \x03(\x0b\x32\x1d.codestudio.config.v1.Setting\"\xab\x01\n\x1aUpdateConfigurationRequest\x12@\n\rconfiguration\x18\x01 \x01(\x0b\x32#.codestudio.config.v1.ConfigurationB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"d\n\x1cValidateConfigurationRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06values\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x02\"d\n\x1dValidateConfigurationResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x34\n\x06\x65rrors\x18\x02 \x03(\x0b\x32$.codestudio.common.v1.FieldViolation\"r\n\x13\x43onfigurationChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12&\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value\x12%\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x16.google.protobuf.Value\"\xf1\x01\n\x15\x43onfigurationRevision\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0e\n\x06\x61uthor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x07\x63hanges\x18\x06 \x03(\x0b\x32).codestudio.config.v1.ConfigurationChange\x12\x13\n\x0brollback_of\x18\x07 \x01(\x05\x12\x13\n\x0bis_rollback\x18\x08 \x01(\x08\"`\n\x14ListRevisionsRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"p\n\x15ListRevisionsResponse\x12>\n\trevisions\x18\x01 \x03(\x0b\x32+.codestudio.config.v1.ConfigurationRevision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"w\n\x1cRollbackConfigurationRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\x19WatchConfigurationRequest\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cresume_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\xe5\x01\n\x1aWatchConfigurationResponse\x12<\n\rconfiguration\x18\x01 \x01(\x0b\x32#.codestudio.config.v1.ConfigurationH\x00\x12\x34\n\theartbeat\x18\x02 \x01(\x0b\x32\x1f.codestudio.common.v1.HeartbeatH\x00\x12\x32\n\x05\x65rror\x18\x03 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\t\n\x07message*\x81\x01\n\rSettingEffect\x12\x1e\n\x1aSETTING_EFFECT_UNSPECIFIED\x10\x00\x12\x17\n\x13SETTING_EFFECT_LIVE\x10\x01\x12\x1b\n\x17SETTING_EFFECT_AT_START\x10\x02\x12\x1a\n\x16SETTING_EFFECT_FOLLOWS\x10\x03\x32\xe5\n\n\rConfigService\x12\x93\x01\n\x10GetConfiguration\x12-.codestudio.config.v1.GetConfigurationRequest\x1a#.codestudio.config.v1.Configuration\"+\x8a\xb5\x18\nconfig.get\x82\xd3\xe4\x93\x02\x17\x12\x15/api/config/{service}\x12\x9b\x01\n\x12ListConfigurations\x12/.codestudio.config.v1.ListConfigurationsRequest\x1a\x30.codestudio.config.v1.ListConfigurationsResponse\"\"\x8a\xb5\x18\x0b\x63onfig.list\x82\xd3\xe4\x93\x02\r\x12\x0b/api/config\x12\xac\x01\n\x16GetConfigurationSchema\x12\x33.codestudio.config.v1.GetConfigurationSchemaRequest\x1a).codestudio.config.v1.ConfigurationSchema\"2\x8a\xb5\x18\nconfig.get\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/config/{service}:schema\x12\xad\x01\n\x13UpdateConfiguration\x12\x30.codestudio.config.v1.UpdateConfigurationRequest\x1a#.codestudio.config.v1.Configuration\"?\x8a\xb5\x18\rconfig.update\x82\xd3\xe4\x93\x02(2#/api/config/{configuration.service}:\x01*\x12\xbe\x01\n\x15ValidateConfiguration\x12\x32.codestudio.config.v1.ValidateConfigurationRequest\x1a\x33.codestudio.config.v1.ValidateConfigurationResponse\"<\x8a\xb5\x18\x0f\x63onfig.validate\x82\xd3\xe4\x93\x02#\"\x1e/api/config/{service}:validate:\x01*\x12\x9f\x01\n\rListRevisions\x12*.codestudio.config.v1.ListRevisionsRequest\x1a+.codestudio.config.v1.ListRevisionsResponse\"5\x8a\xb5\x18\nconfig.get\x82\xd3\xe4\x93\x02!\x12\x1f/api/config/{service}/revisions\x12\xac\x01\n\x15RollbackConfiguration\x12\x32.codestudio.config.v1.RollbackConfigurationRequest\x1a#.codestudio.config.v1.Configuration\":\x8a\xb5\x18\rconfig.update\x82\xd3\xe4\x93\x02#\"\x1e/api/config/{service}:rollback:\x01*\x12\xae\x01\n\x12WatchConfiguration\x12/.codestudio.config.v1.WatchConfigurationRequest\x1a\x30.codestudio.config.v1.WatchConfigurationResponse\"3\x8a\xb5\x18\x0c\x63onfig.watch\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/config/{service}:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,6 +57,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCONFIGURATIONREQUEST'].fields_by_name['service']._serialized_options = b'\342A\001\002'
   _globals['_GETCONFIGURATIONREQUEST'].fields_by_name['revision']._loaded_options = None
   _globals['_GETCONFIGURATIONREQUEST'].fields_by_name['revision']._serialized_options = b'\342A\001\001'
+  _globals['_GETCONFIGURATIONSCHEMAREQUEST'].fields_by_name['service']._loaded_options = None
+  _globals['_GETCONFIGURATIONSCHEMAREQUEST'].fields_by_name['service']._serialized_options = b'\342A\001\002'
   _globals['_UPDATECONFIGURATIONREQUEST'].fields_by_name['configuration']._loaded_options = None
   _globals['_UPDATECONFIGURATIONREQUEST'].fields_by_name['configuration']._serialized_options = b'\342A\001\002'
   _globals['_UPDATECONFIGURATIONREQUEST'].fields_by_name['update_mask']._loaded_options = None
@@ -87,6 +89,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHCONFIGURATIONREQUEST'].fields_by_name['resume_token']._serialized_options = b'\342A\001\001'
   _globals['_CONFIGSERVICE'].methods_by_name['GetConfiguration']._loaded_options = None
   _globals['_CONFIGSERVICE'].methods_by_name['GetConfiguration']._serialized_options = b'\212\265\030\nconfig.get\202\323\344\223\002\027\022\025/api/config/{service}'
+  _globals['_CONFIGSERVICE'].methods_by_name['ListConfigurations']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['ListConfigurations']._serialized_options = b'\212\265\030\013config.list\202\323\344\223\002\r\022\013/api/config'
+  _globals['_CONFIGSERVICE'].methods_by_name['GetConfigurationSchema']._loaded_options = None
+  _globals['_CONFIGSERVICE'].methods_by_name['GetConfigurationSchema']._serialized_options = b'\212\265\030\nconfig.get\202\323\344\223\002\036\022\034/api/config/{service}:schema'
   _globals['_CONFIGSERVICE'].methods_by_name['UpdateConfiguration']._loaded_options = None
   _globals['_CONFIGSERVICE'].methods_by_name['UpdateConfiguration']._serialized_options = b'\212\265\030\rconfig.update\202\323\344\223\002(2#/api/config/{configuration.service}:\001*'
   _globals['_CONFIGSERVICE'].methods_by_name['ValidateConfiguration']._loaded_options = None
@@ -97,32 +103,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONFIGSERVICE'].methods_by_name['RollbackConfiguration']._serialized_options = b'\212\265\030\rconfig.update\202\323\344\223\002#\"\036/api/config/{service}:rollback:\001*'
   _globals['_CONFIGSERVICE'].methods_by_name['WatchConfiguration']._loaded_options = None
   _globals['_CONFIGSERVICE'].methods_by_name['WatchConfiguration']._serialized_options = b'\212\265\030\014config.watch\202\323\344\223\002\035\022\033/api/config/{service}:watch'
+  _globals['_SETTINGEFFECT']._serialized_start=2651
+  _globals['_SETTINGEFFECT']._serialized_end=2780
   _globals['_CONFIGURATION']._serialized_start=333
   _globals['_CONFIGURATION']._serialized_end=638
   _globals['_CONFIGURATION_SOURCESENTRY']._serialized_start=592
   _globals['_CONFIGURATION_SOURCESENTRY']._serialized_end=638
   _globals['_GETCONFIGURATIONREQUEST']._serialized_start=640
   _globals['_GETCONFIGURATIONREQUEST']._serialized_end=712
-  _globals['_UPDATECONFIGURATIONREQUEST']._serialized_start=715
-  _globals['_UPDATECONFIGURATIONREQUEST']._serialized_end=886
-  _globals['_VALIDATECONFIGURATIONREQUEST']._serialized_start=888
-  _globals['_VALIDATECONFIGURATIONREQUEST']._serialized_end=988
-  _globals['_VALIDATECONFIGURATIONRESPONSE']._serialized_start=990
-  _globals['_VALIDATECONFIGURATIONRESPONSE']._serialized_end=1090
-  _globals['_CONFIGURATIONCHANGE']._serialized_start=1092
-  _globals['_CONFIGURATIONCHANGE']._serialized_end=1206
-  _globals['_CONFIGURATIONREVISION']._serialized_start=1209
-  _globals['_CONFIGURATIONREVISION']._serialized_end=1429
-  _globals['_LISTREVISIONSREQUEST']._serialized_start=1431
-  _globals['_LISTREVISIONSREQUEST']._serialized_end=1527
-  _globals['_LISTREVISIONSRESPONSE']._serialized_start=1529
-  _globals['_LISTREVISIONSRESPONSE']._serialized_end=1641
-  _globals['_ROLLBACKCONFIGURATIONREQUEST']._serialized_start=1643
-  _globals['_ROLLBACKCONFIGURATIONREQUEST']._serialized_end=1762
-  _globals['_WATCHCONFIGURATIONREQUEST']._serialized_start=1764
-  _globals['_WATCHCONFIGURATIONREQUEST']._serialized_end=1842
-  _globals['_WATCHCONFIGURATIONRESPONSE']._serialized_start=1845
-  _globals['_WATCHCONFIGURATIONRESPONSE']._serialized_end=2074
-  _globals['_CONFIGSERVICE']._serialized_start=2077
-  _globals['_CONFIGSERVICE']._serialized_end=3125
+  _globals['_LISTCONFIGURATIONSREQUEST']._serialized_start=714
+  _globals['_LISTCONFIGURATIONSREQUEST']._serialized_end=741
+  _globals['_LISTCONFIGURATIONSRESPONSE']._serialized_start=743
+  _globals['_LISTCONFIGURATIONSRESPONSE']._serialized_end=832
+  _globals['_SETTING']._serialized_start=835
+  _globals['_SETTING']._serialized_end=1120
+  _globals['_GETCONFIGURATIONSCHEMAREQUEST']._serialized_start=1122
+  _globals['_GETCONFIGURATIONSCHEMAREQUEST']._serialized_end=1176
+  _globals['_CONFIGURATIONSCHEMA']._serialized_start=1178
+  _globals['_CONFIGURATIONSCHEMA']._serialized_end=1265
+  _globals['_UPDATECONFIGURATIONREQUEST']._serialized_start=1268
+  _globals['_UPDATECONFIGURATIONREQUEST']._serialized_end=1439
+  _globals['_VALIDATECONFIGURATIONREQUEST']._serialized_start=1441
+  _globals['_VALIDATECONFIGURATIONREQUEST']._serialized_end=1541
+  _globals['_VALIDATECONFIGURATIONRESPONSE']._serialized_start=1543
+  _globals['_VALIDATECONFIGURATIONRESPONSE']._serialized_end=1643
+  _globals['_CONFIGURATIONCHANGE']._serialized_start=1645
+  _globals['_CONFIGURATIONCHANGE']._serialized_end=1759
+  _globals['_CONFIGURATIONREVISION']._serialized_start=1762
+  _globals['_CONFIGURATIONREVISION']._serialized_end=2003
+  _globals['_LISTREVISIONSREQUEST']._serialized_start=2005
+  _globals['_LISTREVISIONSREQUEST']._serialized_end=2101
+  _globals['_LISTREVISIONSRESPONSE']._serialized_start=2103
+  _globals['_LISTREVISIONSRESPONSE']._serialized_end=2215
+  _globals['_ROLLBACKCONFIGURATIONREQUEST']._serialized_start=2217
+  _globals['_ROLLBACKCONFIGURATIONREQUEST']._serialized_end=2336
+  _globals['_WATCHCONFIGURATIONREQUEST']._serialized_start=2338
+  _globals['_WATCHCONFIGURATIONREQUEST']._serialized_end=2416
+  _globals['_WATCHCONFIGURATIONRESPONSE']._serialized_start=2419
+  _globals['_WATCHCONFIGURATIONRESPONSE']._serialized_end=2648
+  _globals['_CONFIGSERVICE']._serialized_start=2783
+  _globals['_CONFIGSERVICE']._serialized_end=4164
 # @@protoc_insertion_point(module_scope)

@@ -9,12 +9,24 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class SettingEffect(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SETTING_EFFECT_UNSPECIFIED: _ClassVar[SettingEffect]
+    SETTING_EFFECT_LIVE: _ClassVar[SettingEffect]
+    SETTING_EFFECT_AT_START: _ClassVar[SettingEffect]
+    SETTING_EFFECT_FOLLOWS: _ClassVar[SettingEffect]
+SETTING_EFFECT_UNSPECIFIED: SettingEffect
+SETTING_EFFECT_LIVE: SettingEffect
+SETTING_EFFECT_AT_START: SettingEffect
+SETTING_EFFECT_FOLLOWS: SettingEffect
 
 class Configuration(_message.Message):
     __slots__ = ("service", "values", "revision", "etag", "update_time", "sources")
@@ -46,6 +58,56 @@ class GetConfigurationRequest(_message.Message):
     service: str
     revision: int
     def __init__(self, service: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ListConfigurationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListConfigurationsResponse(_message.Message):
+    __slots__ = ("configurations",)
+    CONFIGURATIONS_FIELD_NUMBER: _ClassVar[int]
+    configurations: _containers.RepeatedCompositeFieldContainer[Configuration]
+    def __init__(self, configurations: _Optional[_Iterable[_Union[Configuration, _Mapping]]] = ...) -> None: ...
+
+class Setting(_message.Message):
+    __slots__ = ("path", "type", "description", "effect", "base", "minimum", "maximum", "allowed", "variable", "secret", "follows")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    VARIABLE_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    type: str
+    description: str
+    effect: SettingEffect
+    base: _struct_pb2.Value
+    minimum: float
+    maximum: float
+    allowed: _containers.RepeatedScalarFieldContainer[str]
+    variable: str
+    secret: bool
+    follows: str
+    def __init__(self, path: _Optional[str] = ..., type: _Optional[str] = ..., description: _Optional[str] = ..., effect: _Optional[_Union[SettingEffect, str]] = ..., base: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., allowed: _Optional[_Iterable[str]] = ..., variable: _Optional[str] = ..., secret: _Optional[bool] = ..., follows: _Optional[str] = ...) -> None: ...
+
+class GetConfigurationSchemaRequest(_message.Message):
+    __slots__ = ("service",)
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    def __init__(self, service: _Optional[str] = ...) -> None: ...
+
+class ConfigurationSchema(_message.Message):
+    __slots__ = ("service", "settings")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    settings: _containers.RepeatedCompositeFieldContainer[Setting]
+    def __init__(self, service: _Optional[str] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ...) -> None: ...
 
 class UpdateConfigurationRequest(_message.Message):
     __slots__ = ("configuration", "update_mask", "reason")
@@ -84,7 +146,7 @@ class ConfigurationChange(_message.Message):
     def __init__(self, path: _Optional[str] = ..., before: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., after: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
 
 class ConfigurationRevision(_message.Message):
-    __slots__ = ("service", "revision", "author", "reason", "create_time", "changes", "rollback_of")
+    __slots__ = ("service", "revision", "author", "reason", "create_time", "changes", "rollback_of", "is_rollback")
     SERVICE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +154,7 @@ class ConfigurationRevision(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_OF_FIELD_NUMBER: _ClassVar[int]
+    IS_ROLLBACK_FIELD_NUMBER: _ClassVar[int]
     service: str
     revision: int
     author: str
@@ -99,7 +162,8 @@ class ConfigurationRevision(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     changes: _containers.RepeatedCompositeFieldContainer[ConfigurationChange]
     rollback_of: int
-    def __init__(self, service: _Optional[str] = ..., revision: _Optional[int] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[ConfigurationChange, _Mapping]]] = ..., rollback_of: _Optional[int] = ...) -> None: ...
+    is_rollback: bool
+    def __init__(self, service: _Optional[str] = ..., revision: _Optional[int] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[ConfigurationChange, _Mapping]]] = ..., rollback_of: _Optional[int] = ..., is_rollback: _Optional[bool] = ...) -> None: ...
 
 class ListRevisionsRequest(_message.Message):
     __slots__ = ("service", "page_size", "page_token")

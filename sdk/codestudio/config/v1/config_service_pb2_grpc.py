@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class ConfigServiceStub:
-    """Settings of the services: base documents, then secrets, then what was set while running.
-    A change is checked, recorded, announced, and in force without a restart. Values of secrets
-    are never sent; "[REDACTED]" stands in their place.
+    """Settings of the services: base documents, then the environment, then secrets, then what was
+    set while running. A change is checked, recorded, announced, and in force without a restart.
+    Values of secrets are never sent; "[REDACTED]" stands in their place.
     """
 
     def __init__(self, channel):
@@ -41,6 +41,16 @@ class ConfigServiceStub:
                 '/codestudio.config.v1.ConfigService/GetConfiguration',
                 request_serializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.GetConfigurationRequest.SerializeToString,
                 response_deserializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.Configuration.FromString,
+                _registered_method=True)
+        self.ListConfigurations = channel.unary_unary(
+                '/codestudio.config.v1.ConfigService/ListConfigurations',
+                request_serializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.ListConfigurationsRequest.SerializeToString,
+                response_deserializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.ListConfigurationsResponse.FromString,
+                _registered_method=True)
+        self.GetConfigurationSchema = channel.unary_unary(
+                '/codestudio.config.v1.ConfigService/GetConfigurationSchema',
+                request_serializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.GetConfigurationSchemaRequest.SerializeToString,
+                response_deserializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.ConfigurationSchema.FromString,
                 _registered_method=True)
         self.UpdateConfiguration = channel.unary_unary(
                 '/codestudio.config.v1.ConfigService/UpdateConfiguration',
@@ -70,13 +80,27 @@ class ConfigServiceStub:
 
 
 class ConfigServiceServicer:
-    """Settings of the services: base documents, then secrets, then what was set while running.
-    A change is checked, recorded, announced, and in force without a restart. Values of secrets
-    are never sent; "[REDACTED]" stands in their place.
+    """Settings of the services: base documents, then the environment, then secrets, then what was
+    set while running. A change is checked, recorded, announced, and in force without a restart.
+    Values of secrets are never sent; "[REDACTED]" stands in their place.
     """
 
     def GetConfiguration(self, request, context):
         """Returns the settings in force for a service, or as they were at a revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListConfigurations(self, request, context):
+        """Lists the settings in force for every service, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConfigurationSchema(self, request, context):
+        """Describes the settings a service has: type, bounds, default, and when a change takes effect.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,7 +135,8 @@ class ConfigServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchConfiguration(self, request, context):
-        """Streams the settings in force for a service, now and after every change.
+        """Streams the settings in force for a service, now and after every change. A reader slower
+        than the changes gets the newest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +149,16 @@ def add_ConfigServiceServicer_to_server(servicer, server):
                     servicer.GetConfiguration,
                     request_deserializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.GetConfigurationRequest.FromString,
                     response_serializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.Configuration.SerializeToString,
+            ),
+            'ListConfigurations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConfigurations,
+                    request_deserializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.ListConfigurationsRequest.FromString,
+                    response_serializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.ListConfigurationsResponse.SerializeToString,
+            ),
+            'GetConfigurationSchema': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConfigurationSchema,
+                    request_deserializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.GetConfigurationSchemaRequest.FromString,
+                    response_serializer=codestudio_dot_config_dot_v1_dot_config__service__pb2.ConfigurationSchema.SerializeToString,
             ),
             'UpdateConfiguration': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateConfiguration,
@@ -159,9 +194,9 @@ def add_ConfigServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ConfigService:
-    """Settings of the services: base documents, then secrets, then what was set while running.
-    A change is checked, recorded, announced, and in force without a restart. Values of secrets
-    are never sent; "[REDACTED]" stands in their place.
+    """Settings of the services: base documents, then the environment, then secrets, then what was
+    set while running. A change is checked, recorded, announced, and in force without a restart.
+    Values of secrets are never sent; "[REDACTED]" stands in their place.
     """
 
     @staticmethod
@@ -181,6 +216,60 @@ class ConfigService:
             '/codestudio.config.v1.ConfigService/GetConfiguration',
             codestudio_dot_config_dot_v1_dot_config__service__pb2.GetConfigurationRequest.SerializeToString,
             codestudio_dot_config_dot_v1_dot_config__service__pb2.Configuration.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConfigurations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.config.v1.ConfigService/ListConfigurations',
+            codestudio_dot_config_dot_v1_dot_config__service__pb2.ListConfigurationsRequest.SerializeToString,
+            codestudio_dot_config_dot_v1_dot_config__service__pb2.ListConfigurationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConfigurationSchema(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.config.v1.ConfigService/GetConfigurationSchema',
+            codestudio_dot_config_dot_v1_dot_config__service__pb2.GetConfigurationSchemaRequest.SerializeToString,
+            codestudio_dot_config_dot_v1_dot_config__service__pb2.ConfigurationSchema.FromString,
             options,
             channel_credentials,
             insecure,

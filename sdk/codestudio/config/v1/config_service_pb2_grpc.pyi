@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ConfigServiceStub:
-    """Settings of the services: base documents, then secrets, then what was set while running.
-    A change is checked, recorded, announced, and in force without a restart. Values of secrets
-    are never sent; "[REDACTED]" stands in their place.
+    """Settings of the services: base documents, then the environment, then secrets, then what was
+    set while running. A change is checked, recorded, announced, and in force without a restart.
+    Values of secrets are never sent; "[REDACTED]" stands in their place.
     """
 
     @_typing.overload
@@ -38,6 +38,10 @@ class ConfigServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ConfigServiceAsyncStub: ...
     GetConfiguration: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.GetConfigurationRequest, _config_service_pb2.Configuration]
     """Returns the settings in force for a service, or as they were at a revision."""
+    ListConfigurations: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ListConfigurationsRequest, _config_service_pb2.ListConfigurationsResponse]
+    """Lists the settings in force for every service, by name."""
+    GetConfigurationSchema: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.GetConfigurationSchemaRequest, _config_service_pb2.ConfigurationSchema]
+    """Describes the settings a service has: type, bounds, default, and when a change takes effect."""
     UpdateConfiguration: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.UpdateConfigurationRequest, _config_service_pb2.Configuration]
     """Changes settings of a service. All or nothing: one bad value, and none is changed."""
     ValidateConfiguration: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.ValidateConfigurationRequest, _config_service_pb2.ValidateConfigurationResponse]
@@ -47,18 +51,24 @@ class ConfigServiceStub:
     RollbackConfiguration: _grpc.UnaryUnaryMultiCallable[_config_service_pb2.RollbackConfigurationRequest, _config_service_pb2.Configuration]
     """Makes the settings what they were at a revision, as a new revision."""
     WatchConfiguration: _grpc.UnaryStreamMultiCallable[_config_service_pb2.WatchConfigurationRequest, _config_service_pb2.WatchConfigurationResponse]
-    """Streams the settings in force for a service, now and after every change."""
+    """Streams the settings in force for a service, now and after every change. A reader slower
+    than the changes gets the newest.
+    """
 
 @_typing.type_check_only
 class ConfigServiceAsyncStub(ConfigServiceStub):
-    """Settings of the services: base documents, then secrets, then what was set while running.
-    A change is checked, recorded, announced, and in force without a restart. Values of secrets
-    are never sent; "[REDACTED]" stands in their place.
+    """Settings of the services: base documents, then the environment, then secrets, then what was
+    set while running. A change is checked, recorded, announced, and in force without a restart.
+    Values of secrets are never sent; "[REDACTED]" stands in their place.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetConfiguration: _aio.UnaryUnaryMultiCallable[_config_service_pb2.GetConfigurationRequest, _config_service_pb2.Configuration]  # type: ignore[assignment]
     """Returns the settings in force for a service, or as they were at a revision."""
+    ListConfigurations: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ListConfigurationsRequest, _config_service_pb2.ListConfigurationsResponse]  # type: ignore[assignment]
+    """Lists the settings in force for every service, by name."""
+    GetConfigurationSchema: _aio.UnaryUnaryMultiCallable[_config_service_pb2.GetConfigurationSchemaRequest, _config_service_pb2.ConfigurationSchema]  # type: ignore[assignment]
+    """Describes the settings a service has: type, bounds, default, and when a change takes effect."""
     UpdateConfiguration: _aio.UnaryUnaryMultiCallable[_config_service_pb2.UpdateConfigurationRequest, _config_service_pb2.Configuration]  # type: ignore[assignment]
     """Changes settings of a service. All or nothing: one bad value, and none is changed."""
     ValidateConfiguration: _aio.UnaryUnaryMultiCallable[_config_service_pb2.ValidateConfigurationRequest, _config_service_pb2.ValidateConfigurationResponse]  # type: ignore[assignment]
@@ -68,12 +78,14 @@ class ConfigServiceAsyncStub(ConfigServiceStub):
     RollbackConfiguration: _aio.UnaryUnaryMultiCallable[_config_service_pb2.RollbackConfigurationRequest, _config_service_pb2.Configuration]  # type: ignore[assignment]
     """Makes the settings what they were at a revision, as a new revision."""
     WatchConfiguration: _aio.UnaryStreamMultiCallable[_config_service_pb2.WatchConfigurationRequest, _config_service_pb2.WatchConfigurationResponse]  # type: ignore[assignment]
-    """Streams the settings in force for a service, now and after every change."""
+    """Streams the settings in force for a service, now and after every change. A reader slower
+    than the changes gets the newest.
+    """
 
 class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Settings of the services: base documents, then secrets, then what was set while running.
-    A change is checked, recorded, announced, and in force without a restart. Values of secrets
-    are never sent; "[REDACTED]" stands in their place.
+    """Settings of the services: base documents, then the environment, then secrets, then what was
+    set while running. A change is checked, recorded, announced, and in force without a restart.
+    Values of secrets are never sent; "[REDACTED]" stands in their place.
     """
 
     @_abc_1.abstractmethod
@@ -83,6 +95,22 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_config_service_pb2.Configuration, _abc.Awaitable[_config_service_pb2.Configuration]]:
         """Returns the settings in force for a service, or as they were at a revision."""
+
+    @_abc_1.abstractmethod
+    def ListConfigurations(
+        self,
+        request: _config_service_pb2.ListConfigurationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_config_service_pb2.ListConfigurationsResponse, _abc.Awaitable[_config_service_pb2.ListConfigurationsResponse]]:
+        """Lists the settings in force for every service, by name."""
+
+    @_abc_1.abstractmethod
+    def GetConfigurationSchema(
+        self,
+        request: _config_service_pb2.GetConfigurationSchemaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_config_service_pb2.ConfigurationSchema, _abc.Awaitable[_config_service_pb2.ConfigurationSchema]]:
+        """Describes the settings a service has: type, bounds, default, and when a change takes effect."""
 
     @_abc_1.abstractmethod
     def UpdateConfiguration(
@@ -122,6 +150,8 @@ class ConfigServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _config_service_pb2.WatchConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_config_service_pb2.WatchConfigurationResponse], _abc.AsyncIterator[_config_service_pb2.WatchConfigurationResponse]]:
-        """Streams the settings in force for a service, now and after every change."""
+        """Streams the settings in force for a service, now and after every change. A reader slower
+        than the changes gets the newest.
+        """
 
 def add_ConfigServiceServicer_to_server(servicer: ConfigServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""Settings of all services: checked, versioned, told, and in force without a restart."""

@@ -1,0 +1,283 @@
+"""The settings of every service: names, types, bounds, defaults, and when a change takes effect.
+
+Names and defaults are the specification's (``instance-config.json``, ``microservices.yaml`` and
+the instance template) where it has them. A live setting must be read by its service through
+`services.chassis.live` at the same path; `tests/unit/config/test_services.py` holds both together.
+
+A setting either takes effect in the running service or belongs to the deployment. There is no
+third kind that waits for a restart: what is shown is what is in force.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from services.chassis import quantities
+from services.config.schema import Effect, Kind, Mark, Schema
+
+
+def _live(variable: str = "") -> Mark:
+    return Mark(effect=Effect.LIVE, variable=variable)
+
+
+def _at_start(variable: str = "") -> Mark:
+    return Mark(effect=Effect.AT_START, variable=variable)
+
+
+def _secret(*, variable: str = "", file: str = "") -> Mark:
+    return Mark(effect=Effect.AT_START, variable=variable, file=file, secret=True)
+
+
+def _number_as_text(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}" if is_number and abs(value) < 1e6 else value
+
+
+def _quantity(
+    kind: str, parse: Callable[[str], int], invalid: str, *, least: int = 1
+) -> AfterValidator:
+    def check(text: str) -> str:
+        try:
+            amount = parse(text)
+        except ValueError as error:
+            # A template: pydantic would take braces in the text for placeholders.
+            raise PydanticCustomError(kind, "{why}", {"why": f"{invalid}: {error}"}) from None
+        if amount < least:
+            raise PydanticCustomError(kind, "{why}", {"why": f"{invalid}: must be more than 0"})
+        return text
+
+    return AfterValidator(check)
+
+
+Port: TypeAlias = Annotated[int, Kind("port"), Field(ge=1024, le=65535)]
+Cpu: TypeAlias = Annotated[
+    str,
+    Kind("cpu"),
+    BeforeValidator(_number_as_text),
+    _quantity("cpu", quantities.parse_cpu, "Invalid CPU specification"),
+]
+Size: TypeAlias = Annotated[
+    str,
+    Kind("size"),
+    BeforeValidator(_number_as_text),
+    _quantity("size", quantities.parse_memory, "Invalid memory specification"),
+]
+CpuOrNone: TypeAlias = Annotated[
+    str,
+    Kind("cpu"),
+    BeforeValidator(_number_as_text),
+    _quantity("cpu", quantities.parse_cpu, "Invalid CPU specification", least=0),
+]
+SizeOrNone: TypeAlias = Annotated[
+    str,
+    Kind("size"),
+    BeforeValidator(_number_as_text),
+    _quantity("size", quantities.parse_memory, "Invalid memory specification", least=0),
+]
+
+
+class Section(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class PortAllocation(Section):
+    """Which port ranges instances get; what is allocated stays valid until it is released."""
+
+    base_port: Annotated[Port, _live("PORT_BASE")] = 8000
+    """First port of the first instance's range."""
+
+    range_size: Annotated[int, Field(ge=1, le=64512), _live("PORT_RANGE_SIZE")] = 100
+    """Ports in each instance's range; the upper half is for callbacks."""
+
+    max_instances: Annotated[int, Field(ge=1, le=100_000), _live("MAX_CONCURRENT_INSTANCES")] = 100
+    """Ranges at most, and so instances with ports."""
+
+
+class ResourceLimits(Section):
+    """What an instance gets that asks for nothing, and the most it may ask for."""
+
+    default_cpu_request: Annotated[Cpu, _live("DEFAULT_CPU_REQUEST")] = "500m"
+    """CPU of an instance that asks for none."""
+
+    default_memory_request: Annotated[Size, _live("DEFAULT_MEMORY_REQUEST")] = "1Gi"
+    """Memory of an instance that asks for none."""
+
+    default_storage_request: Annotated[Size, _live("DEFAULT_STORAGE_REQUEST")] = "10Gi"
+    """Disk of an instance that asks for none."""
+
+    max_cpu_limit: Annotated[Cpu, _live("MAX_CPU_LIMIT")] = "4"
+    """Most CPU an instance may ask for."""
+
+    max_memory_limit: Annotated[Size, _live("MAX_MEMORY_LIMIT")] = "8Gi"
+    """Most memory an instance may ask for."""
+
+    max_storage_limit: Annotated[Size, _live("MAX_STORAGE_LIMIT")] = "1Ti"
+    """Most disk an instance may ask for."""
+
+
+class DefaultQuota(Section):
+    """What a namespace may have that was given no limits of its own."""
+
+    instances: Annotated[int, Field(ge=0, le=2**31 - 1), _live("DEFAULT_QUOTA_INSTANCES")] = 100
+    """Instances."""
+
+    cpu: Annotated[CpuOrNone, _live("DEFAULT_QUOTA_CPU")] = "100"
+    """CPU of all instances together."""
+
+    memory: Annotated[SizeOrNone, _live("DEFAULT_QUOTA_MEMORY")] = "200Gi"
+    """Memory of all instances together."""
+
+    storage: Annotated[SizeOrNone, _live("DEFAULT_QUOTA_STORAGE")] = "1Ti"
+    """Disk of all instances together."""
+
+
+class PathManagement(Section):
+    """Where instances' directories are."""
+
+    dynamic_calculation: Annotated[Literal[True], _at_start()] = True
+    """Paths are calculated from the instance's id; nothing else is supported."""
+
+    container_root: Annotated[str, _at_start("CONTAINER_ROOT")] = "/app"
+    """Directory under which ``instances/<id>`` lie."""
+
+    auto_create_paths: Annotated[bool, _at_start()] = True
+    """Whether an instance's directories are made when it starts."""
+
+
+class Collaboration(Section):
+    """Live editing."""
+
+    enabled: Annotated[bool, _live()] = True
+    """Whether documents can be edited together."""
+
+    sync_interval: Annotated[int, Field(ge=50, le=60_000), _live()] = 1000
+    """Milliseconds between two comparisons of a client's document with the server's."""
+
+    conflict_resolution: Annotated[Literal["auto", "reject"], _live()] = "auto"
+    """Whether a plain-text edit of an old revision is rebased (auto) or refused (reject)."""
+
+
+class Monitoring(Section):
+    """What a service tells about itself."""
+
+    logging_level: Annotated[Literal["debug", "info", "warning", "error"], _live("LOG_LEVEL")] = (
+        "info"
+    )
+    """Least important level that is logged."""
+
+    metrics_enabled: Annotated[bool, _live("METRICS_ENABLED")] = True
+    """Whether /metrics is served."""
+
+
+class Secrets(Section):
+    """Whether each secret is there. Services read them from files and the environment."""
+
+    service_key: Annotated[str, _secret(file="services.pem")]
+    """Private key its tokens are signed with."""
+
+    redis_url: Annotated[str, _secret(variable="REDIS_URL", file="redis_url")]
+    """Redis, with its password."""
+
+
+class StatefulSecrets(Secrets):
+    """Of a service that also has MongoDB and NATS."""
+
+    mongodb_url: Annotated[str, _secret(variable="MONGODB_URL", file="mongodb_url")]
+    """MongoDB, with its password."""
+
+    nats_url: Annotated[str, _secret(variable="NATS_URL", file="nats_url")]
+    """NATS, with its password."""
+
+
+class EdgeSecrets(Secrets):
+    """Of edge."""
+
+    user_key: Annotated[str, _secret(file="users.pem")]
+    """Private key users' tokens are signed with."""
+
+
+class Service(Section):
+    """What every service has."""
+
+    image: Annotated[str, _at_start()] = ""
+    """Container image."""
+
+    replicas: Annotated[int, Field(ge=0, le=1000), _at_start()] = 1
+    """Replicas in a cluster."""
+
+    port: Annotated[Port, _at_start("PORT")]
+    """Port of the service."""
+
+    monitoring: Monitoring
+    secrets: Secrets
+
+
+class Instance(Service):
+    """Settings of the Instance service."""
+
+    port_allocation: PortAllocation
+    resource_limits: ResourceLimits
+    secrets: StatefulSecrets
+
+
+class Path(Service):
+    """Settings of the Path service."""
+
+    path_management: PathManagement
+
+
+class Resource(Service):
+    """Settings of the Resource service."""
+
+    port_allocation: PortAllocation
+    resource_limits: ResourceLimits
+
+
+class CollaborationService(Service):
+    """Settings of the Collaboration service."""
+
+    collaboration: Collaboration
+    secrets: StatefulSecrets
+
+
+class Config(Service):
+    """Settings of the Config service itself."""
+
+    secrets: StatefulSecrets
+
+
+class Quota(Service):
+    """Settings of the Quota service."""
+
+    default_quota: DefaultQuota
+
+
+class Edge(Service):
+    """Settings of edge."""
+
+    secrets: EdgeSecrets
+
+
+SCHEMAS: Mapping[str, Schema] = {
+    schema.service: schema
+    for schema in (
+        Schema("collaboration-service", CollaborationService),
+        Schema("config-service", Config),
+        Schema("edge-service", Edge),
+        Schema(
+            "instance-service",
+            Instance,
+            # Instances are admitted by the same figures that resources are allocated by: one
+            # place to change them, and never two opinions.
+            follows={"port_allocation": "resource-service", "resource_limits": "resource-service"},
+        ),
+        Schema("path-service", Path),
+        Schema("quota-service", Quota),
+        Schema("resource-service", Resource),
+    )
+}
+"""The settings of every service, by its name."""
