@@ -12,6 +12,7 @@ services' calls with their own messages (`AsyncClient.instance_service` and so o
 repetition, errors), and the client's handles.
 """
 
+from codestudio._amounts import Amounts
 from codestudio._client import AsyncClient
 from codestudio._errors import (
     Aborted,
@@ -55,7 +56,9 @@ from codestudio._instance_types import (
 from codestudio._instance_view import InstanceStatus
 from codestudio._links import SignInLink
 from codestudio._pager import AsyncPager, Page
-from codestudio._quotas import Amounts, Quota, QuotaCheck, QuotaShortage
+from codestudio._quotas import Quota, QuotaCheck, QuotaShortage
+from codestudio._reconciliation import QuotaRepair, Reconciliation, RepairKind
+from codestudio._reservations import Reservation
 from codestudio._retry import RetryPolicy
 from codestudio._sync import Client
 from codestudio._sync_instances import Instance
@@ -103,7 +106,11 @@ __all__ = [
     "Quota",
     "QuotaCheck",
     "QuotaExceeded",
+    "QuotaRepair",
     "QuotaShortage",
+    "Reconciliation",
+    "RepairKind",
+    "Reservation",
     "ResourceExhausted",
     "ResourceUsage",
     "Resources",

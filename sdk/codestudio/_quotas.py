@@ -1,27 +1,19 @@
 """Quotas: what each namespace may use at once, and what it does."""
 
+import builtins
 import datetime
 from typing import NamedTuple
 
 from google.protobuf import field_mask_pb2
 
-from codestudio import _messages
+from codestudio import _amounts, _messages
 from codestudio._pager import AsyncPager
+from codestudio._reconciliation import QuotaRepair, Reconciliation
+from codestudio._reservations import Reservation, Reservations
 from codestudio._services import QuotaService
 from codestudio.quota.v1 import quota_service_pb2
 
-
-class Amounts(NamedTuple):
-    """Amounts of everything that is limited."""
-
-    instances: int
-    """Instances."""
-    cpu: str
-    """CPU, as a Kubernetes quantity such as "1500m"."""
-    memory: str
-    """Memory, such as "8Gi"."""
-    storage: str
-    """Disk, such as "50Gi"."""
+_RECONCILE_SECONDS = 30.0
 
 
 class QuotaShortage(NamedTuple):
@@ -48,14 +40,14 @@ class Quota(_messages.View[quota_service_pb2.Quota]):
         return self.proto.namespace
 
     @property
-    def limits(self) -> Amounts:
+    def limits(self) -> _amounts.Amounts:
         """What it may hold at once."""
-        return _amounts(self.proto.limits)
+        return _amounts.read(self.proto.limits)
 
     @property
-    def usage(self) -> Amounts:
+    def usage(self) -> _amounts.Amounts:
         """What it holds."""
-        return _amounts(self.proto.usage)
+        return _amounts.read(self.proto.usage)
 
     @property
     def reservations(self) -> int:
@@ -106,6 +98,7 @@ class AsyncQuotas:
 
     def __init__(self, service: QuotaService) -> None:
         self._service = service
+        self._reservations = Reservations(service)
 
     async def get(self, namespace: str = "default", *, timeout: float | None = None) -> Quota:
         """Give the limits and usage of a namespace; one never written has the default limits."""
@@ -134,7 +127,9 @@ class AsyncQuotas:
             raise ValueError("name at least one limit to change")
         request = quota_service_pb2.UpdateQuotaRequest(
             quota=quota_service_pb2.Quota(
-                namespace=namespace, limits=_request(instances, cpu, memory, storage), etag=etag
+                namespace=namespace,
+                limits=_amounts.request(instances, cpu, memory, storage),
+                etag=etag,
             ),
             update_mask=field_mask_pb2.FieldMask(paths=paths),
         )
@@ -173,25 +168,68 @@ class AsyncQuotas:
         """
         request = quota_service_pb2.CheckQuotaRequest(
             namespace=namespace,
-            amounts=_request(instances, cpu, memory, storage),
+            amounts=_amounts.request(instances, cpu, memory, storage),
             instance_id=instance_id,
         )
         return QuotaCheck(await self._service.check_quota(request, timeout=timeout))
 
+    async def reserve(
+        self,
+        namespace: str,
+        instance_id: str,
+        *,
+        instances: int = 1,
+        cpu: str | float | None = None,
+        memory: str | int | None = None,
+        storage: str | int | None = None,
+        timeout: float | None = None,
+    ) -> Reservation:
+        """Reserve for an instance, all or nothing, in place of what it holds. For administrators.
 
-def _amounts(message: quota_service_pb2.Amounts) -> Amounts:
-    return Amounts(message.instances, message.cpu, message.memory, message.storage)
+        Instances reserve by themselves; this is for mending by hand and for services. What an
+        instance does not need, reconciliation takes back. Calls at about the same time travel
+        together. Raises QuotaExceeded.
+        """
+        request = quota_service_pb2.ReserveQuotaRequest(
+            namespace=namespace,
+            instance_id=instance_id,
+            amounts=_amounts.request(instances, cpu, memory, storage),
+        )
+        return await self._reservations.reserve(request, timeout)
 
+    async def release(
+        self, namespace: str, instance_id: str, *, timeout: float | None = None
+    ) -> None:
+        """Give back what an instance holds, if anything. For administrators.
 
-def _request(
-    instances: int | None,
-    cpu: str | float | None,
-    memory: str | int | None,
-    storage: str | int | None,
-) -> quota_service_pb2.Amounts:
-    return quota_service_pb2.Amounts(
-        instances=instances or 0,
-        cpu="" if cpu is None else _messages.cpu(cpu),
-        memory="" if memory is None else _messages.size(memory),
-        storage="" if storage is None else _messages.size(storage),
-    )
+        Calls at about the same time travel together.
+        """
+        request = quota_service_pb2.ReleaseQuotaRequest(
+            namespace=namespace, instance_id=instance_id
+        )
+        await self._reservations.release(request, timeout)
+
+    async def reconcile(
+        self, namespace: str = "", *, validate_only: bool = False, timeout: float | None = None
+    ) -> Reconciliation:
+        """Compare reservations with instances now and repair what differs. For administrators.
+
+        In one namespace, or in all. Takes the five seconds between two comparisons where
+        something differs; `timeout` is 30 by default. With `validate_only` nothing is repaired.
+        """
+        request = quota_service_pb2.ReconcileQuotaRequest(
+            namespace=namespace, validate_only=validate_only
+        )
+        allowed = _RECONCILE_SECONDS if timeout is None else timeout
+        return Reconciliation(await self._service.reconcile_quota(request, timeout=allowed))
+
+    async def repairs(
+        self, namespace: str = "", *, count: int = 100, timeout: float | None = None
+    ) -> builtins.list[QuotaRepair]:
+        """Give the last repairs of the ledger, newest first. For administrators.
+
+        Of one namespace, or of all; `count` is 1 to 1000.
+        """
+        request = quota_service_pb2.ListQuotaRepairsRequest(namespace=namespace, page_size=count)
+        response = await self._service.list_quota_repairs(request, timeout=timeout)
+        return [QuotaRepair(each) for each in response.repairs]

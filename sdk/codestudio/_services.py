@@ -148,7 +148,7 @@ class InstanceService:
 
 
 class QuotaService:
-    """codestudio.quota.v1.QuotaService, as far as it is for users."""
+    """codestudio.quota.v1.QuotaService."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -192,6 +192,72 @@ class QuotaService:
         """Tell whether a reservation would succeed."""
         return await self._transport.unary(
             self._transport.stub(QuotaServiceStub).CheckQuota,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def reserve_quota(
+        self, request: quota_service_pb2.ReserveQuotaRequest, *, timeout: float | None = None
+    ) -> quota_service_pb2.Reservation:
+        """Reserve for an instance. For services and administrators."""
+        return await self._transport.unary(
+            self._transport.stub(QuotaServiceStub).ReserveQuota,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def release_quota(
+        self, request: quota_service_pb2.ReleaseQuotaRequest, *, timeout: float | None = None
+    ) -> None:
+        """Give back what an instance holds. For services and administrators."""
+        await self._transport.unary(
+            self._transport.stub(QuotaServiceStub).ReleaseQuota,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def batch_reserve_quota(
+        self, request: quota_service_pb2.BatchReserveQuotaRequest, *, timeout: float | None = None
+    ) -> quota_service_pb2.BatchReserveQuotaResponse:
+        """Reserve for up to 1000 instances."""
+        return await self._transport.unary(
+            self._transport.stub(QuotaServiceStub).BatchReserveQuota,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def batch_release_quota(
+        self, request: quota_service_pb2.BatchReleaseQuotaRequest, *, timeout: float | None = None
+    ) -> quota_service_pb2.BatchReleaseQuotaResponse:
+        """Give back what up to 1000 instances hold."""
+        return await self._transport.unary(
+            self._transport.stub(QuotaServiceStub).BatchReleaseQuota,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def reconcile_quota(
+        self, request: quota_service_pb2.ReconcileQuotaRequest, *, timeout: float | None = None
+    ) -> quota_service_pb2.ReconcileQuotaResponse:
+        """Compare reservations with instances and repair what differs. For administrators."""
+        return await self._transport.unary(
+            self._transport.stub(QuotaServiceStub).ReconcileQuota,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def list_quota_repairs(
+        self, request: quota_service_pb2.ListQuotaRepairsRequest, *, timeout: float | None = None
+    ) -> quota_service_pb2.ListQuotaRepairsResponse:
+        """Return the last repairs. For administrators."""
+        return await self._transport.unary(
+            self._transport.stub(QuotaServiceStub).ListQuotaRepairs,
             request,
             timeout=timeout,
             repeatable=True,

@@ -5,12 +5,15 @@ what a method does, and its documentation, stand there. A test holds the two to 
 signatures.
 """
 
+import builtins
 import threading
 from typing import Self, TypeVar
 
 from codestudio import _client, _links, _portal, _transport
 from codestudio._portal import Portal
 from codestudio._quotas import AsyncQuotas, Quota, QuotaCheck
+from codestudio._reconciliation import QuotaRepair, Reconciliation
+from codestudio._reservations import Reservation
 from codestudio._retry import RetryPolicy
 from codestudio._sync_instances import Instances
 from codestudio._sync_iterators import Pager, twin_of
@@ -84,6 +87,44 @@ class Quotas:
                 timeout=timeout,
             )
         )
+
+    def reserve(
+        self,
+        namespace: str,
+        instance_id: str,
+        *,
+        instances: int = 1,
+        cpu: str | float | None = None,
+        memory: str | int | None = None,
+        storage: str | int | None = None,
+        timeout: float | None = None,
+    ) -> Reservation:
+        return self._portal.call(
+            self._async.reserve(
+                namespace,
+                instance_id,
+                instances=instances,
+                cpu=cpu,
+                memory=memory,
+                storage=storage,
+                timeout=timeout,
+            )
+        )
+
+    def release(self, namespace: str, instance_id: str, *, timeout: float | None = None) -> None:
+        self._portal.call(self._async.release(namespace, instance_id, timeout=timeout))
+
+    def reconcile(
+        self, namespace: str = "", *, validate_only: bool = False, timeout: float | None = None
+    ) -> Reconciliation:
+        return self._portal.call(
+            self._async.reconcile(namespace, validate_only=validate_only, timeout=timeout)
+        )
+
+    def repairs(
+        self, namespace: str = "", *, count: int = 100, timeout: float | None = None
+    ) -> builtins.list[QuotaRepair]:
+        return self._portal.call(self._async.repairs(namespace, count=count, timeout=timeout))
 
 
 @twin_of(AsyncResources)

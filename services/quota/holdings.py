@@ -1,6 +1,7 @@
 """What instances must hold, and where the ledger says otherwise. Decisions only, no I/O."""
 
 import dataclasses
+import datetime
 from collections.abc import Iterable, Mapping
 
 from codestudio.instance.v1 import instance_pb2
@@ -29,6 +30,12 @@ class Difference:
     """The reservation as it is stored; empty for none."""
     amounts: Amounts | None
     """What it must hold; None for nothing."""
+    before: Amounts | None = dataclasses.field(default=None, compare=False)
+    """What it holds; None for nothing."""
+    reserve_time: datetime.datetime | None = dataclasses.field(default=None, compare=False)
+    """When it was last reserved."""
+    reason: str = dataclasses.field(default="", compare=False)
+    """Why, for people."""
 
     @property
     def kind(self) -> str:
@@ -36,6 +43,12 @@ class Difference:
         if self.amounts is None:
             return "release"
         return "resize" if self.looked_at else "reserve"
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether less of anything would be held."""
+        after = self.amounts or Amounts()
+        return any(held > to_hold for held, to_hold in zip(self.before or (), after, strict=False))
 
 
 def holding(instance: instance_pb2.Instance) -> Amounts | None:
@@ -73,17 +86,46 @@ def differences(held: Held, instances: Iterable[instance_pb2.Instance]) -> set[D
     """
     found: set[Difference] = set()
     due: set[tuple[str, str]] = set()
+    states: dict[tuple[str, str], str] = {}
     for instance in instances:
         amounts = holding(instance)
+        states[instance.namespace, instance.id] = _told(instance)
         if amounts is None:
             continue
         due.add((instance.namespace, instance.id))
         reservation = held.get(instance.namespace, {}).get(instance.id)
         if reservation is None or reservation.amounts != amounts:
-            looked_at = reservation.text if reservation else ""
-            found.add(Difference(instance.namespace, instance.id, looked_at, amounts))
+            found.add(
+                Difference(
+                    instance.namespace,
+                    instance.id,
+                    reservation.text if reservation else "",
+                    amounts,
+                    reservation.amounts if reservation else None,
+                    reservation.reserve_time if reservation else None,
+                    _told(instance),
+                )
+            )
     for namespace, reservations in held.items():
         for instance_id, reservation in reservations.items():
-            if (namespace, instance_id) not in due:
-                found.add(Difference(namespace, instance_id, reservation.text, None))
+            key = (namespace, instance_id)
+            if key not in due:
+                reason = states.get(key, "there is no such instance")
+                found.add(
+                    Difference(
+                        *key,
+                        reservation.text,
+                        None,
+                        reservation.amounts,
+                        reservation.reserve_time,
+                        reason,
+                    )
+                )
     return found
+
+
+def _told(instance: instance_pb2.Instance) -> str:
+    """Say what a record says."""
+    state = instance_pb2.InstanceState.Name(instance.state).removeprefix("INSTANCE_STATE_")
+    desired = instance_pb2.DesiredState.Name(instance.desired_state)
+    return f"the instance is {state}, to be {desired.removeprefix('DESIRED_STATE_')}"

@@ -13,8 +13,8 @@ class Instances:
     def __init__(self, *, mesh: mesh_module.Mesh) -> None:
         self._mesh = mesh
 
-    async def all(self) -> list[instance_pb2.Instance]:
-        """List every instance: all pages or none.
+    async def all(self, namespace: str = "") -> list[instance_pb2.Instance]:
+        """List every instance, or every one of a namespace: all pages or none.
 
         Raises:
             errors.DomainError: A page could not be read.
@@ -24,7 +24,11 @@ class Instances:
         token = ""
         while True:
             page = await stub.ListInstances(
-                instance_service_pb2.ListInstancesRequest(page_size=_PAGE, page_token=token)
+                instance_service_pb2.ListInstancesRequest(
+                    page_size=_PAGE,
+                    page_token=token,
+                    filter=f'namespace = "{namespace}"' if namespace else "",
+                )
             )
             found.extend(page.instances)
             token = page.next_page_token

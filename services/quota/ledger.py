@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import Counter
 
@@ -112,13 +112,30 @@ class Ledger:
         outcome = await self._store.reserve(namespace, instance_id, amounts, self._defaults())
         if isinstance(outcome, Reservation):
             return outcome
-        for shortage in outcome:
-            REFUSED.labels(shortage.resource).inc()
         raise _exceeded(namespace, instance_id, outcome)
+
+    async def reserve_all(
+        self, asked: Sequence[tuple[str, str, Amounts]]
+    ) -> list[Reservation | errors.ResourceExhausted]:
+        """Reserve for many in order, each by itself: namespace, instance and amounts of each.
+
+        Gives for each what `reserve` would, the error included.
+        """
+        outcomes = await self._store.reserve_all(asked, self._defaults())
+        return [
+            outcome
+            if isinstance(outcome, Reservation)
+            else _exceeded(namespace, instance_id, outcome)
+            for (namespace, instance_id, _), outcome in zip(asked, outcomes, strict=True)
+        ]
 
     async def release(self, namespace: str, instance_id: str) -> None:
         """Give back what an instance holds, if anything."""
         await self._store.release(namespace, instance_id)
+
+    async def release_all(self, asked: Sequence[tuple[str, str]]) -> None:
+        """Give back what many hold, if anything: namespace and instance of each."""
+        await self._store.release_all(asked)
 
     def _standing(self, namespace: str, account: Account) -> Standing:
         default = dict(zip(RESOURCES, self._defaults(), strict=True))
@@ -147,6 +164,9 @@ def _etag_mismatch(namespace: str) -> errors.Aborted:
 def _exceeded(
     namespace: str, instance_id: str, shortages: list[Shortage]
 ) -> errors.ResourceExhausted:
+    """Make the error of a refused reservation, and count it."""
+    for shortage in shortages:
+        REFUSED.labels(shortage.resource).inc()
     facts = {
         f"{shortage.resource}.{name}": value
         for shortage in shortages

@@ -19,12 +19,14 @@ _PAGE_DEFAULT = 100
 _PAGE_MOST = 1000
 
 
-def namespace(wrong: Violations, field: str, value: str) -> str:
+def namespace(wrong: Violations, field: str, value: str, *, required: bool = True) -> str:
     """Read the name of a namespace.
 
     Raises:
         errors.PermissionDenied: The caller may not use it (NAMESPACE_DENIED).
     """
+    if not value and not required:
+        return value
     if not _NAME.fullmatch(value):
         wrong.add(field, _NAME_RULE)
     elif not identity.current().may_use_namespace(value):
@@ -94,11 +96,16 @@ def changes(
     return {name: read[name] if name in given else None for name in named}
 
 
-def page(wrong: Violations, request: quota_service_pb2.ListQuotasRequest) -> tuple[int, str]:
-    """Read how many namespaces to list and behind which."""
-    size = request.page_size
+def page_size(wrong: Violations, size: int) -> int:
+    """Read how many to list."""
     if not 0 <= size <= _PAGE_MOST:
         wrong.add("page_size", f"must be 1 to {_PAGE_MOST}, or 0 for {_PAGE_DEFAULT}, is {size}")
+    return size or _PAGE_DEFAULT
+
+
+def page(wrong: Violations, request: quota_service_pb2.ListQuotasRequest) -> tuple[int, str]:
+    """Read how many namespaces to list and behind which."""
+    size = page_size(wrong, request.page_size)
     after = ""
     if request.page_token:
         try:
@@ -107,7 +114,7 @@ def page(wrong: Violations, request: quota_service_pb2.ListQuotasRequest) -> tup
             after = ""
         if not _NAME.fullmatch(after):
             wrong.add("page_token", "must be the next_page_token of the page before")
-    return size or _PAGE_DEFAULT, after
+    return size, after
 
 
 def page_token(last: str) -> str:

@@ -1,17 +1,17 @@
 """The contract of the quota service, in terms of its ledger."""
 
-import datetime
 from typing import Any, TypeAlias
 
 import grpc
 from codestudio.quota.v1 import quota_service_pb2, quota_service_pb2_grpc
-from google.protobuf import empty_pb2, timestamp_pb2
+from google.protobuf import empty_pb2
 
-from services.chassis import identity
+from services.chassis import errors, identity
 from services.chassis.validation import Violations
-from services.quota import requests
-from services.quota.amounts import Amounts, quantity
-from services.quota.ledger import Ledger, Standing
+from services.quota import batch, requests, translation
+from services.quota.ledger import Ledger
+from services.quota.reconcile import Reconciler
+from services.quota.repairs import Journal
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -19,8 +19,10 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
     """Limits and reservations of namespaces."""
 
-    def __init__(self, *, ledger: Ledger) -> None:
+    def __init__(self, *, ledger: Ledger, reconciler: Reconciler, journal: Journal) -> None:
         self._ledger = ledger
+        self._reconciler = reconciler
+        self._journal = journal
 
     async def GetQuota(
         self, request: quota_service_pb2.GetQuotaRequest, context: _Context
@@ -29,7 +31,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         wrong = Violations()
         namespace = requests.namespace(wrong, "namespace", request.namespace)
         wrong.check()
-        return _quota(await self._ledger.standing(namespace))
+        return translation.quota(await self._ledger.standing(namespace))
 
     async def UpdateQuota(
         self, request: quota_service_pb2.UpdateQuotaRequest, context: _Context
@@ -39,7 +41,9 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         namespace = requests.namespace(wrong, "quota.namespace", request.quota.namespace)
         changes = requests.changes(wrong, request)
         wrong.check()
-        return _quota(await self._ledger.update(namespace, changes, etag=request.quota.etag))
+        return translation.quota(
+            await self._ledger.update(namespace, changes, etag=request.quota.etag)
+        )
 
     async def ListQuotas(
         self, request: quota_service_pb2.ListQuotasRequest, context: _Context
@@ -52,7 +56,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
             after=after, count=size, visible=identity.current().may_use_namespace
         )
         return quota_service_pb2.ListQuotasResponse(
-            quotas=map(_quota, standings),
+            quotas=map(translation.quota, standings),
             next_page_token=requests.page_token(standings[-1].namespace) if more else "",
         )
 
@@ -86,12 +90,7 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         asked = requests.reservation(wrong, request)
         wrong.check()
         reservation = await self._ledger.reserve(namespace, instance_id, asked)
-        return quota_service_pb2.Reservation(
-            namespace=namespace,
-            instance_id=instance_id,
-            amounts=_amounts(reservation.amounts),
-            create_time=_timestamp(reservation.create_time),
-        )
+        return translation.reservation(namespace, instance_id, reservation)
 
     async def ReleaseQuota(
         self, request: quota_service_pb2.ReleaseQuotaRequest, context: _Context
@@ -104,29 +103,63 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         await self._ledger.release(namespace, instance_id)
         return empty_pb2.Empty()
 
+    async def BatchReserveQuota(
+        self, request: quota_service_pb2.BatchReserveQuotaRequest, context: _Context
+    ) -> quota_service_pb2.BatchReserveQuotaResponse:
+        """Reserve for many instances."""
+        outcomes = await batch.reserve(request.requests, ledger=self._ledger)
+        failed = sum(isinstance(one, errors.DomainError) for one in outcomes)
+        return quota_service_pb2.BatchReserveQuotaResponse(
+            results=[
+                quota_service_pb2.BatchReserveResult(error=errors.to_detail(one))
+                if isinstance(one, errors.DomainError)
+                else quota_service_pb2.BatchReserveResult(
+                    reservation=translation.reservation(asked.namespace, asked.instance_id, one)
+                )
+                for asked, one in zip(request.requests, outcomes, strict=True)
+            ],
+            reserved=len(outcomes) - failed,
+            failed=failed,
+        )
 
-def _quota(standing: Standing) -> quota_service_pb2.Quota:
-    return quota_service_pb2.Quota(
-        namespace=standing.namespace,
-        limits=_amounts(standing.limits),
-        usage=_amounts(standing.usage),
-        reservations=standing.reservations,
-        is_default=standing.is_default,
-        update_time=_timestamp(standing.update_time) if standing.update_time else None,
-        etag=standing.etag,
-    )
+    async def BatchReleaseQuota(
+        self, request: quota_service_pb2.BatchReleaseQuotaRequest, context: _Context
+    ) -> quota_service_pb2.BatchReleaseQuotaResponse:
+        """Give back what many instances hold."""
+        outcomes = await batch.release(request.requests, ledger=self._ledger)
+        failed = sum(one is not None for one in outcomes)
+        return quota_service_pb2.BatchReleaseQuotaResponse(
+            results=[
+                quota_service_pb2.BatchReleaseResult(error=errors.to_detail(one) if one else None)
+                for one in outcomes
+            ],
+            released=len(outcomes) - failed,
+            failed=failed,
+        )
 
+    async def ReconcileQuota(
+        self, request: quota_service_pb2.ReconcileQuotaRequest, context: _Context
+    ) -> quota_service_pb2.ReconcileQuotaResponse:
+        """Compare reservations with instances and repair what differs."""
+        wrong = Violations()
+        namespace = requests.namespace(wrong, "namespace", request.namespace, required=False)
+        wrong.check()
+        report = await self._reconciler.asked(namespace, validate_only=request.validate_only)
+        return quota_service_pb2.ReconcileQuotaResponse(
+            repairs=report.repairs,
+            applied=sum(one.applied for one in report.repairs),
+            instances=report.look.instances,
+            reservations=report.look.reservations,
+        )
 
-def _amounts(amounts: Amounts) -> quota_service_pb2.Amounts:
-    return quota_service_pb2.Amounts(
-        instances=amounts.instances,
-        cpu=quantity("cpu", amounts.cpu),
-        memory=quantity("memory", amounts.memory),
-        storage=quantity("storage", amounts.storage),
-    )
-
-
-def _timestamp(moment: datetime.datetime) -> timestamp_pb2.Timestamp:
-    timestamp = timestamp_pb2.Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
+    async def ListQuotaRepairs(
+        self, request: quota_service_pb2.ListQuotaRepairsRequest, context: _Context
+    ) -> quota_service_pb2.ListQuotaRepairsResponse:
+        """List the last repairs."""
+        wrong = Violations()
+        namespace = requests.namespace(wrong, "namespace", request.namespace, required=False)
+        size = requests.page_size(wrong, request.page_size)
+        wrong.check()
+        return quota_service_pb2.ListQuotaRepairsResponse(
+            repairs=await self._journal.last(namespace, size)
+        )

@@ -11,21 +11,22 @@ cluster:
 lies on another node than the namespace, so no script can keep both: it follows. Writers add
 their namespace after they changed it; `forget` takes one out only if it is empty and looks
 again afterwards. What a crash between two such steps leaves out, `rebuild_index` finds.
+
+``quota:repairs`` is a list of the last repairs, newest first.
 """
 
 import dataclasses
 import datetime
-import hashlib
+import enum
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Self, cast
 
-from redis.exceptions import NoScriptError
-
-from services.chassis import connectors
+from services.chassis import connectors, scripts
 from services.quota.amounts import RESOURCES, Amounts, Shortage
 
 _INDEX = "quota:namespaces"
+_REPAIRS = "quota:repairs"
 _SCAN_COUNT = 1000
 _RESERVATION_WORDS = 6
 
@@ -38,6 +39,8 @@ class Reservation:
     """How much."""
     create_time: datetime.datetime
     """When it was first reserved."""
+    reserve_time: datetime.datetime
+    """When it was last reserved."""
     text: str
     """As it is stored; another one after every write, also of the same amounts."""
 
@@ -47,8 +50,21 @@ class Reservation:
         words = [int(word) for word in text.split()]
         if len(words) != _RESERVATION_WORDS:
             raise ValueError(f"{text!r} is no reservation")
-        *amounts, created, _ = words
-        return cls(Amounts(*amounts), _moment(created), text)
+        *amounts, created, reserved = words
+        return cls(Amounts(*amounts), _moment(created), _moment(reserved), text)
+
+
+class Repaired(enum.Enum):
+    """What came of a repair. True where it was done."""
+
+    DONE = "done"
+    CHANGED = "changed"
+    """It was no longer what had been looked at."""
+    RECENT = "recent"
+    """It was reserved a moment ago: what it is for may be under way."""
+
+    def __bool__(self) -> bool:
+        return self is Repaired.DONE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,7 +92,8 @@ class Store:
     def __init__(self, *, redis: connectors.Redis) -> None:
         self._redis = redis
         names = ("reserve", "release", "check", "update", "repair", "recount")
-        self._scripts = {name: _Script.load(name) for name in names}
+        self._texts = {name: script(name) for name in names}
+        self._scripts = scripts.Scripts(redis=redis)
 
     async def account(self, namespace: str) -> Account:
         """Read a namespace."""
@@ -89,7 +106,7 @@ class Store:
             return []
         pipeline = self._redis.client.pipeline(transaction=False)
         for namespace in namespaces:
-            limits, usage, reservations = _keys(namespace)
+            limits, usage, reservations = keys(namespace)
             pipeline.hgetall(limits)
             pipeline.hgetall(usage)
             pipeline.hlen(reservations)
@@ -107,13 +124,26 @@ class Store:
     ) -> Reservation | list[Shortage]:
         """Reserve in place of what the instance holds; or tell what is in the way."""
         reply = await self._run("reserve", namespace, *default_limits, instance_id, *amounts)
-        verdict, *rest = cast("list[str]", reply)
-        if verdict == "refused":
-            return _shortages(rest)
-        reservation, first = rest
-        if first == "1":
+        outcome, first = _reserved(reply)
+        if first:
             await self.index([namespace])
-        return Reservation.parse(reservation)
+        return outcome
+
+    async def reserve_all(
+        self, asked: Sequence[tuple[str, str, Amounts]], default_limits: Amounts
+    ) -> list[Reservation | list[Shortage]]:
+        """Reserve for many: namespace, instance and amounts of each, in order."""
+        replies = await self._scripts.run_all(
+            [
+                self._call("reserve", namespace, *default_limits, instance_id, *amounts)
+                for namespace, instance_id, amounts in asked
+            ]
+        )
+        found = [_reserved(reply) for reply in replies]
+        await self.index(
+            {namespace for (namespace, _, _), (_, first) in zip(asked, found, strict=True) if first}
+        )
+        return [outcome for outcome, _ in found]
 
     async def check(
         self, namespace: str, instance_id: str, amounts: Amounts, default_limits: Amounts
@@ -125,6 +155,12 @@ class Store:
     async def release(self, namespace: str, instance_id: str) -> bool:
         """Give back what an instance holds; whether it held anything."""
         return bool(await self._run("release", namespace, instance_id))
+
+    async def release_all(self, asked: Sequence[tuple[str, str]]) -> None:
+        """Give back what many hold: namespace and instance of each, in order."""
+        await self._scripts.run_all(
+            [self._call("release", namespace, instance_id) for namespace, instance_id in asked]
+        )
 
     async def update(
         self,
@@ -146,7 +182,7 @@ class Store:
 
     async def reservations(self, namespace: str) -> dict[str, Reservation]:
         """Read what every instance of a namespace holds."""
-        found = await cast("Any", self._redis.client.hgetall(_keys(namespace)[2]))
+        found = await cast("Any", self._redis.client.hgetall(keys(namespace)[2]))
         return {name: Reservation.parse(text) for name, text in found.items()}
 
     async def repair(
@@ -157,23 +193,38 @@ class Store:
         looked_at: str,
         grace_seconds: float,
         amounts: Amounts | None,
-    ) -> bool:
+    ) -> Repaired:
         """Make a reservation what it must be whatever the limits, None for none at all.
 
-        Does nothing, and returns False, if it is no longer the one looked at (empty for
-        none), or if less would be held of one last reserved within the grace.
+        Does nothing if it is no longer the one looked at (empty for none), or if less would be
+        held of one last reserved within the grace.
         """
         numbers = amounts or ()
         grace = int(grace_seconds * 1000)
-        done = bool(await self._run("repair", namespace, instance_id, looked_at, grace, *numbers))
-        if done and amounts:
+        reply = await self._run("repair", namespace, instance_id, looked_at, grace, *numbers)
+        outcome = Repaired(str(reply))
+        if outcome and amounts:
             await self.index([namespace])
-        return done
+        return outcome
 
-    async def recount(self, namespace: str) -> Amounts | None:
-        """Make usage the sum of the reservations; what it wrongly was, or None if right."""
-        before = cast("list[str]", await self._run("recount", namespace))
-        return Amounts(*map(int, before)) if before else None
+    async def recount(
+        self, namespace: str, *, validate_only: bool = False
+    ) -> tuple[Amounts, Amounts] | None:
+        """Make usage the sum of the reservations; what it wrongly was and is, or None if right."""
+        told = cast("list[str]", await self._run("recount", namespace, int(not validate_only)))
+        return (Amounts(*map(int, told[:4])), Amounts(*map(int, told[4:]))) if told else None
+
+    async def keep_repairs(self, lines: Sequence[str], most: int) -> None:
+        """Keep descriptions of repairs before those there are, and of all the newest."""
+        pipeline = self._redis.client.pipeline(transaction=False)
+        pipeline.lpush(_REPAIRS, *lines)
+        pipeline.ltrim(_REPAIRS, 0, most - 1)
+        await pipeline.execute()
+
+    async def kept_repairs(self, most: int) -> list[str]:
+        """Give descriptions of repairs, newest first."""
+        found = await cast("Any", self._redis.client.lrange(_REPAIRS, 0, most - 1))
+        return cast("list[str]", found)
 
     async def index(self, namespaces: Iterable[str]) -> None:
         """Have namespaces listed."""
@@ -205,33 +256,21 @@ class Store:
         )
 
     async def _run(self, name: str, namespace: str, *arguments: str | int) -> object:
-        script = self._scripts[name]
-        keys = _keys(namespace)
-        client = cast("Any", self._redis.client)
-        try:
-            return await client.evalsha(script.sha, len(keys), *keys, *arguments)
-        except NoScriptError:
-            # A server that was started anew does not have it; EVAL keeps it there.
-            return await client.eval(script.text, len(keys), *keys, *arguments)
+        return await self._scripts.run(self._call(name, namespace, *arguments))
+
+    def _call(self, name: str, namespace: str, *arguments: str | int) -> scripts.Call:
+        return scripts.Call(self._texts[name], keys(namespace), arguments)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Script:
-    """A Lua script, the common part before it."""
-
-    text: str
-    sha: str
-
-    @classmethod
-    def load(cls, name: str) -> Self:
-        folder = resources.files("services.quota") / "lua"
-        parts = [(folder / f"{part}.lua").read_text("utf-8") for part in ("common", name)]
-        text = "\n".join(parts)
-        # Not for security: the name Redis itself gives a script.
-        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+def script(name: str) -> scripts.Script:
+    """Give a script of the ledger by its name, the common part before it."""
+    folder = resources.files("services.quota") / "lua"
+    parts = [(folder / f"{part}.lua").read_text("utf-8") for part in ("common", name)]
+    return scripts.Script.of("\n".join(parts))
 
 
-def _keys(namespace: str) -> tuple[str, str, str]:
+def keys(namespace: str) -> tuple[str, str, str]:
+    """Give a namespace's keys, as the scripts want them: limits, usage, reservations."""
     tag = f"quota:{{{namespace}}}"
     return f"{tag}:limits", f"{tag}:usage", f"{tag}:reservations"
 
@@ -244,6 +283,15 @@ def _account(limits: dict[str, str], usage: dict[str, str], reservations: int) -
         usage=Amounts(**{name: int(usage.get(name, 0)) for name in RESOURCES}),
         reservations=reservations,
     )
+
+
+def _reserved(reply: object) -> tuple[Reservation | list[Shortage], bool]:
+    """Read a reply of the script: what came of it, and whether the namespace held nothing."""
+    verdict, *rest = cast("list[str]", reply)
+    if verdict == "refused":
+        return _shortages(rest), False
+    text, first = rest
+    return Reservation.parse(text), first == "1"
 
 
 def _shortages(items: Sequence[str]) -> list[Shortage]:

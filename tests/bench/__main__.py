@@ -1,6 +1,6 @@
 """Measures the product beside its baselines and prints the figures as JSON.
 
-scripts/bench [starts] [reads] [pages] [fleet]     all of them if none is named
+scripts/bench [starts] [reads] [pages] [fleet] [quota]     all of them if none is named
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 
 from services.devstack import editor
-from tests.bench import api, fleet, starts, target
+from tests.bench import api, fleet, quota, starts, target
 
-_NAMES = ("starts", "reads", "pages", "fleet")
+_NAMES = ("starts", "reads", "pages", "fleet", "quota")
 
 
 def machine() -> dict[str, Any]:
@@ -45,6 +45,8 @@ def measure(names: tuple[str, ...], command: str) -> dict[str, Any]:
                     found[name] = asyncio.run(api.pages(stack))
                 case "fleet":
                     found[name] = asyncio.run(fleet.measure(stack))
+                case "quota":
+                    found[name] = asyncio.run(quota.measure(stack))
     return found
 
 

@@ -90,3 +90,20 @@ def test_quota(run: Command) -> None:
     assert "QUOTA_EXCEEDED" in run(
         "instances", "create", "-n", namespace, "--memory", "8Gi", code=6
     )
+
+
+def test_quota_by_hand(run: Command) -> None:
+    """What is reserved by hand is held until it is released, and a comparison tells of it."""
+    namespace = f"cli-{uuid.uuid4().hex[:8]}"
+    shown = run("quota", "reserve", namespace, "by-hand", "--cpu", "1", "--memory", "2Gi")
+    assert shown == f"by-hand holds instances 1, cpu 1, memory 2Gi, storage 0 of {namespace}\n"
+    told = json.loads(run("quota", "reconcile", namespace, "--dry-run", "-o", "json"))
+    assert [(one["instance_id"], one["kind"], one["applied"]) for one in told["repairs"]] == [
+        ("by-hand", "KIND_RELEASE", False)
+    ]
+    assert "QUOTA_EXCEEDED" in run(
+        "quota", "reserve", namespace, "by-hand", "--cpu", "1000", code=6
+    )
+    run("quota", "release", namespace, "by-hand")
+    assert json.loads(run("quota", "get", namespace, "-o", "json"))["reservations"] == 0
+    assert json.loads(run("quota", "repairs", namespace, "-o", "json")) == {"repairs": []}

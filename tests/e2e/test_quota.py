@@ -168,3 +168,51 @@ async def test_quota_is_freed_by_delete(way: Way, people: People, namespace: str
         return not (await _quota(way, ann, namespace)).reservations
 
     await scenes.until(free)
+
+
+async def test_many_at_once(way: Way, people: People, namespace: str) -> None:
+    """A batch reserves what fits and says of the rest why not; a batch gives back."""
+    await _limit(way, people.admin, namespace, instances=2)
+    amounts = quota_service_pb2.Amounts(instances=1, cpu="1")
+    names = ("one", "two", "three")
+    request = quota_service_pb2.BatchReserveQuotaRequest(
+        requests=[
+            quota_service_pb2.ReserveQuotaRequest(
+                namespace=namespace, instance_id=name, amounts=amounts
+            )
+            for name in names
+        ]
+    )
+    done = await way.call(QUOTA, "BatchReserveQuota", request, people.admin)
+    assert (done.reserved, done.failed) == (2, 1)
+    assert done.results[2].error.code == "QUOTA_EXCEEDED"
+    back = quota_service_pb2.BatchReleaseQuotaRequest(
+        requests=[
+            quota_service_pb2.ReleaseQuotaRequest(namespace=namespace, instance_id=name)
+            for name in names
+        ]
+    )
+    gone = await way.call(QUOTA, "BatchReleaseQuota", back, people.admin)
+    assert (gone.released, gone.failed) == (3, 0)
+    assert (await _quota(way, people.admin, namespace)).reservations == 0
+
+
+async def test_reconciliation_is_asked_for(way: Way, people: People, namespace: str) -> None:
+    """What no instance holds is told of, and is not taken back while it may be under way."""
+    reserve = quota_service_pb2.ReserveQuotaRequest(
+        namespace=namespace,
+        instance_id="nobody",
+        amounts=quota_service_pb2.Amounts(instances=1, cpu="1"),
+    )
+    await way.call(QUOTA, "ReserveQuota", reserve, people.admin)
+    request = quota_service_pb2.ReconcileQuotaRequest(namespace=namespace)
+    told = await way.call(QUOTA, "ReconcileQuota", request, people.admin)
+    (repair,) = told.repairs
+    assert (repair.instance_id, repair.applied) == ("nobody", False)
+    assert repair.reason == "there is no such instance"
+    with pytest.raises(RefusedError):
+        await way.call(QUOTA, "ReconcileQuota", request, people.user("ann"))
+    release = quota_service_pb2.ReleaseQuotaRequest(namespace=namespace, instance_id="nobody")
+    await way.call(QUOTA, "ReleaseQuota", release, people.admin)
+    kept = quota_service_pb2.ListQuotaRepairsRequest(namespace=namespace)
+    assert not (await way.call(QUOTA, "ListQuotaRepairs", kept, people.admin)).repairs

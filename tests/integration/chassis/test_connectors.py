@@ -12,7 +12,7 @@ import nats.errors
 import pytest
 import redis as sync_redis
 
-from services.chassis import connectors, errors
+from services.chassis import connectors, errors, scripts
 from services.devstack import binaries
 from tests.integration.chassis import parts
 from tests.integration.quota.valkey import Valkey
@@ -200,6 +200,10 @@ async def test_a_redis_cluster_takes_the_same_commands(keys: parts.Keys, tmp_pat
         await asyncio.wait_for(connector.wait_ready(), 15)
         await connector.client.set("quota:{a}:used", "1")
         assert await connector.client.eval("return redis.call('get', KEYS[1])", 1, "quota:{a}:used")
+        call = scripts.Call(scripts.Script.of("return redis.call('incr', KEYS[1])"), ["{a}:n"], [])
+        running = scripts.Scripts(redis=connector)
+        counted = await asyncio.gather(*(running.run(call) for _ in range(20)))
+        assert sorted(counted) == list(range(1, 21))
     finally:
         await connector.stop()
         server.kill()

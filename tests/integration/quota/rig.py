@@ -43,7 +43,12 @@ class ListedInstances(instance_service_pb2_grpc.InstanceServiceServicer):
             if self.pages_until_fault == 0:
                 raise errors.Unavailable("MONGODB_UNAVAILABLE", "Mongodb cannot be reached")
             self.pages_until_fault -= 1
-        behind = sorted(name for name in self.records if name > request.page_token)
+        wanted = request.filter.removeprefix('namespace = "').removesuffix('"')
+        behind = sorted(
+            name
+            for name, record in self.records.items()
+            if name > request.page_token and wanted in ("", record.namespace)
+        )
         page = behind[: self.page_size]
         return instance_service_pb2.ListInstancesResponse(
             instances=[self.records[name] for name in page],
@@ -82,18 +87,23 @@ class Rig:
     """Where it listens."""
     keys: credentials.Credentials
     """What tokens are signed with."""
+    instances: ListedInstances
+    """The records it sees."""
 
     @contextlib.asynccontextmanager
     async def as_user(
         self, *, role: str = "admin", namespaces: tuple[str, ...] = ("*",)
     ) -> AsyncIterator[quota_service_pb2_grpc.QuotaServiceAsyncStub]:
         """Call it with a user's token."""
+        async with self._client(self.user_token(role=role, namespaces=namespaces)) as stub:
+            yield stub
+
+    def user_token(self, *, role: str = "admin", namespaces: tuple[str, ...] = ("*",)) -> str:
+        """Sign a user's token."""
         key = serialization.load_pem_private_key(self.keys.users_key.read_bytes(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         claims = {"sub": "ada", "name": "Ada", "roles": [role], "namespaces": list(namespaces)}
-        token = credentials.user_token(key, claims, lifetime=600)
-        async with self._client(token) as stub:
-            yield stub
+        return credentials.user_token(key, claims, lifetime=600)
 
     @contextlib.asynccontextmanager
     async def as_service(
@@ -153,10 +163,9 @@ async def quota_server(
     """Run the quota service as its process does, without the process."""
     keys = credentials.Credentials(directory / "secrets")
     keys.mint()
+    listed = instances or ListedInstances()
     async with contextlib.AsyncExitStack() as stack:
-        mesh_port = await stack.enter_async_context(
-            instance_server(instances or ListedInstances(), keys)
-        )
+        mesh_port = await stack.enter_async_context(instance_server(listed, keys))
         values = QuotaSettings(
             **{
                 "port": 0,
@@ -171,5 +180,6 @@ async def quota_server(
         composed = app.compose(values)
         running = await stack.enter_async_context(lifecycle.running(values, composed))
         for connector in composed.connectors:
-            await connector.wait_ready()
-        yield Rig(f"127.0.0.1:{running.port}", keys)
+            if connector.required:
+                await connector.wait_ready()
+        yield Rig(f"127.0.0.1:{running.port}", keys, listed)

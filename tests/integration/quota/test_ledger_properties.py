@@ -126,8 +126,10 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         key = f"quota:{{{self.namespace}}}:usage"
         wrong = dict(zip(RESOURCES, usage, strict=True))
         self.runner.run(self.redis.client.hset(key, mapping=wrong))
-        found = self.runner.run(self.store.recount(self.namespace))
-        assert found == (None if usage == self.usage() else usage)
+        expected = None if usage == self.usage() else (usage, self.usage())
+        for validate_only in (True, False):
+            found = self.runner.run(self.store.recount(self.namespace, validate_only=validate_only))
+            assert found == expected
 
     @stateful.invariant()
     def agrees(self) -> None:

@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from codestudio.quota.v1 import quota_service_pb2
 
 from services.chassis import connectors, errors, mesh
-from services.devstack import credentials
+from services.devstack import binaries, credentials, ports
+from services.quota import repairs
 from services.quota.amounts import Amounts
 from services.quota.instances import Instances
 from services.quota.ledger import Ledger
-from services.quota.reconcile import REPAIRS, Reconciler
+from services.quota.reconcile import Reconciler
+from services.quota.repairs import REPAIRS, Journal
 from services.quota.settings import QuotaSettings
 from services.quota.store import Store
 from tests.integration.quota import rig
@@ -26,7 +29,10 @@ DISK = Amounts(1, 0, 0, 10 * 2**30)
 
 @contextlib.asynccontextmanager
 async def reconciling(
-    redis: connectors.Redis, listed: rig.ListedInstances, directory: Path
+    redis: connectors.Redis,
+    listed: rig.ListedInstances,
+    directory: Path,
+    nats: connectors.Nats | None = None,
 ) -> AsyncIterator[Callable[..., Reconciler]]:
     """Give a maker of reconcilers that see the records listed."""
     keys = credentials.Credentials(directory / "secrets")
@@ -36,12 +42,15 @@ async def reconciling(
             mesh_address=f"127.0.0.1:{port}", service_key_file=keys.services_key
         )
         channel = mesh.Mesh(settings)
+        store = Store(redis=redis)
+        journal = Journal(store=store, nats=nats or connectors.Nats(settings))
 
         def make(*, grace: float = 0.0, confirm: float = 5.0) -> Reconciler:
             return Reconciler(
-                store=Store(redis=redis),
+                store=store,
                 instances=Instances(mesh=channel),
                 redis=redis,
+                journal=journal,
                 every_seconds=30.0,
                 confirm_seconds=confirm,
                 grace_seconds=grace,
@@ -292,3 +301,43 @@ async def test_runs_by_itself_in_the_service(valkey: Valkey, tmp_path: Path) -> 
 
 def _repairs(kind: str) -> float:
     return REPAIRS.labels(kind)._value.get()
+
+
+@pytest.fixture
+def nats_server() -> Iterator[tuple[str, Callable[[], None]]]:
+    """Run a NATS server; gives its address and what kills it."""
+    port = ports.any_free_port()
+    server = subprocess.Popen(
+        (binaries.nats_server(), "-a", "127.0.0.1", "-p", str(port)), stderr=subprocess.DEVNULL
+    )
+    yield f"nats://127.0.0.1:{port}", server.kill
+    server.kill()
+    server.wait()
+
+
+async def test_repairs_are_published(
+    connector: connectors.Redis,
+    ledger: Ledger,
+    listed: rig.ListedInstances,
+    nats_server: tuple[str, Callable[[], None]],
+    tmp_path: Path,
+) -> None:
+    """Whoever listens to NATS hears of each repair; without NATS it is repaired all the same."""
+    url, kill = nats_server
+    nats = connectors.Nats(QuotaSettings(nats_url=url))
+    await nats.start()
+    try:
+        await asyncio.wait_for(nats.wait_ready(), 15)
+        heard = await nats.client.subscribe(repairs.SUBJECT)
+        async with reconciling(connector, listed, tmp_path, nats) as make:
+            await ledger.reserve("team", "orphan", FULL)
+            reconciler = make()
+            assert [await reconciler.once() for _ in range(2)] == [0, 1]
+            message = await heard.next_msg(timeout=5)
+            told = quota_service_pb2.QuotaRepair.FromString(message.data)
+            assert (told.namespace, told.instance_id, told.applied) == ("team", "orphan", True)
+            kill()
+            await ledger.reserve("team", "orphan", FULL)
+            assert [await reconciler.once() for _ in range(2)] == [0, 1]
+    finally:
+        await nats.stop()

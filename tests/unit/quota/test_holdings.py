@@ -27,7 +27,8 @@ def record(
 
 
 def reservation(amounts: Amounts, text: str = "r") -> Reservation:
-    return Reservation(amounts, datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), text)
+    moment = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    return Reservation(amounts, moment, moment, text)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,24 @@ def test_every_kind_of_difference() -> None:
         ("elk", "reserve"),
         ("elk", "release"),
     }
+
+
+def test_a_difference_says_why() -> None:
+    """Each tells what is held, what is to be, and what the record says of it."""
+    held = {"team": {name: reservation(FULL, name) for name in ("owl", "bat", "elk")}}
+    records = [
+        record("fox"),
+        record("owl", state="STOPPED", desired="STOPPED"),
+        record("bat", state="FAILED"),
+    ]
+    told = {one.instance_id: one for one in differences(held, records)}
+    assert {name: (one.before, one.reason) for name, one in told.items()} == {
+        "fox": (None, "the instance is RUNNING, to be RUNNING"),
+        "owl": (FULL, "the instance is STOPPED, to be STOPPED"),
+        "bat": (FULL, "the instance is FAILED, to be RUNNING"),
+        "elk": (FULL, "there is no such instance"),
+    }
+    assert {name for name, one in told.items() if one.shrinks} == {"owl", "bat", "elk"}
 
 
 def test_unreadable_record_is_a_fault() -> None:

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from codestudio.common.v1 import error_pb2 as codestudio_dot_common_dot_v1_dot_error__pb2
 from codestudio.common.v1 import options_pb2 as codestudio_dot_common_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
@@ -30,7 +31,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'codestudio/quota/v1/quota_service.proto\x12\x13\x63odestudio.quota.v1\x1a\"codestudio/common/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\x07\x41mounts\x12\x11\n\tinstances\x18\x01 \x01(\x05\x12\x0b\n\x03\x63pu\x18\x02 \x01(\t\x12\x0e\n\x06memory\x18\x03 \x01(\t\x12\x0f\n\x07storage\x18\x04 \x01(\t\"\x88\x02\n\x05Quota\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x32\n\x06limits\x18\x02 \x01(\x0b\x32\x1c.codestudio.quota.v1.AmountsB\x04\xe2\x41\x01\x02\x12\x31\n\x05usage\x18\x03 \x01(\x0b\x32\x1c.codestudio.quota.v1.AmountsB\x04\xe2\x41\x01\x03\x12\x1a\n\x0creservations\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\nis_default\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"*\n\x0fGetQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"|\n\x12UpdateQuotaRequest\x12/\n\x05quota\x18\x01 \x01(\x0b\x32\x1a.codestudio.quota.v1.QuotaB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"F\n\x11ListQuotasRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"Y\n\x12ListQuotasResponse\x12*\n\x06quotas\x18\x01 \x03(\x0b\x32\x1a.codestudio.quota.v1.Quota\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"|\n\x11\x43heckQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x07\x61mounts\x18\x02 \x01(\x0b\x32\x1c.codestudio.quota.v1.AmountsB\x04\xe2\x41\x01\x02\x12\x19\n\x0binstance_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\rQuotaShortage\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\t\x12\x0c\n\x04used\x18\x03 \x01(\t\x12\x11\n\trequested\x18\x04 \x01(\t\x12\x13\n\x0b\x65xceeded_by\x18\x05 \x01(\t\"\\\n\x12\x43heckQuotaResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x35\n\tshortages\x18\x02 \x03(\x0b\x32\".codestudio.quota.v1.QuotaShortage\"~\n\x13ReserveQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0binstance_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x07\x61mounts\x18\x03 \x01(\x0b\x32\x1c.codestudio.quota.v1.AmountsB\x04\xe2\x41\x01\x02\"\x95\x01\n\x0bReservation\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12-\n\x07\x61mounts\x18\x03 \x01(\x0b\x32\x1c.codestudio.quota.v1.Amounts\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x13ReleaseQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0binstance_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x32\xdc\x06\n\x0cQuotaService\x12y\n\x08GetQuota\x12$.codestudio.quota.v1.GetQuotaRequest\x1a\x1a.codestudio.quota.v1.Quota\"+\x8a\xb5\x18\tquota.get\x82\xd3\xe4\x93\x02\x18\x12\x16/api/quota/{namespace}\x12\x8f\x01\n\x0bUpdateQuota\x12\'.codestudio.quota.v1.UpdateQuotaRequest\x1a\x1a.codestudio.quota.v1.Quota\";\x8a\xb5\x18\x0cquota.update\x82\xd3\xe4\x93\x02%2\x1c/api/quota/{quota.namespace}:\x05quota\x12\x7f\n\nListQuotas\x12&.codestudio.quota.v1.ListQuotasRequest\x1a\'.codestudio.quota.v1.ListQuotasResponse\" \x8a\xb5\x18\nquota.list\x82\xd3\xe4\x93\x02\x0c\x12\n/api/quota\x12\x95\x01\n\nCheckQuota\x12&.codestudio.quota.v1.CheckQuotaRequest\x1a\'.codestudio.quota.v1.CheckQuotaResponse\"6\x8a\xb5\x18\x0bquota.check\x82\xd3\xe4\x93\x02!\"\x1c/api/quota/{namespace}:check:\x01*\x12\x96\x01\n\x0cReserveQuota\x12(.codestudio.quota.v1.ReserveQuotaRequest\x1a .codestudio.quota.v1.Reservation\":\x8a\xb5\x18\rquota.reserve\x82\xd3\xe4\x93\x02#\"\x1e/api/quota/{namespace}:reserve:\x01*\x12\x8c\x01\n\x0cReleaseQuota\x12(.codestudio.quota.v1.ReleaseQuotaRequest\x1a\x16.google.protobuf.Empty\":\x8a\xb5\x18\rquota.release\x82\xd3\xe4\x93\x02#\"\x1e/api/quota/{namespace}:release:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'codestudio/quota/v1/quota_service.proto\x12\x13\x63odestudio.quota.v1\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"J\n\x07\x41mounts\x12\x11\n\tinstances\x18\x01 \x01(\x05\x12\x0b\n\x03\x63pu\x18\x02 \x01(\t\x12\x0e\n\x06memory\x18\x03 \x01(\t\x12\x0f\n\x07storage\x18\x04 \x01(\t\"\x88\x02\n\x05Quota\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x32\n\x06limits\x18\x02 \x01(\x0b\x32\x1c.codestudio.quota.v1.AmountsB\x04\xe2\x41\x01\x02\x12\x31\n\x05usage\x18\x03 \x01(\x0b\x32\x1c.codestudio.quota.v1.AmountsB\x04\xe2\x41\x01\x03\x12\x1a\n\x0creservations\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\nis_default\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"*\n\x0fGetQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"|\n\x12UpdateQuotaRequest\x12/\n\x05quota\x18\x01 \x01(\x0b\x32\x1a.codestudio.quota.v1.QuotaB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"F\n\x11ListQuotasRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"Y\n\x12ListQuotasResponse\x12*\n\x06quotas\x18\x01 \x03(\x0b\x32\x1a.codestudio.quota.v1.Quota\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"|\n\x11\x43heckQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x07\x61mounts\x18\x02 \x01(\x0b\x32\x1c.codestudio.quota.v1.AmountsB\x04\xe2\x41\x01\x02\x12\x19\n\x0binstance_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\rQuotaShortage\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\t\x12\x0c\n\x04used\x18\x03 \x01(\t\x12\x11\n\trequested\x18\x04 \x01(\t\x12\x13\n\x0b\x65xceeded_by\x18\x05 \x01(\t\"\\\n\x12\x43heckQuotaResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x35\n\tshortages\x18\x02 \x03(\x0b\x32\".codestudio.quota.v1.QuotaShortage\"~\n\x13ReserveQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0binstance_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x07\x61mounts\x18\x03 \x01(\x0b\x32\x1c.codestudio.quota.v1.AmountsB\x04\xe2\x41\x01\x02\"\x95\x01\n\x0bReservation\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12-\n\x07\x61mounts\x18\x03 \x01(\x0b\x32\x1c.codestudio.quota.v1.Amounts\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x13ReleaseQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0binstance_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x18\x42\x61tchReserveQuotaRequest\x12@\n\x08requests\x18\x01 \x03(\x0b\x32(.codestudio.quota.v1.ReserveQuotaRequestB\x04\xe2\x41\x01\x02\"\x8c\x01\n\x12\x42\x61tchReserveResult\x12\x37\n\x0breservation\x18\x01 \x01(\x0b\x32 .codestudio.quota.v1.ReservationH\x00\x12\x32\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x42\t\n\x07outcome\"w\n\x19\x42\x61tchReserveQuotaResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.codestudio.quota.v1.BatchReserveResult\x12\x10\n\x08reserved\x18\x02 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x05\"\\\n\x18\x42\x61tchReleaseQuotaRequest\x12@\n\x08requests\x18\x01 \x03(\x0b\x32(.codestudio.quota.v1.ReleaseQuotaRequestB\x04\xe2\x41\x01\x02\"F\n\x12\x42\x61tchReleaseResult\x12\x30\n\x05\x65rror\x18\x01 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetail\"w\n\x19\x42\x61tchReleaseQuotaResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\'.codestudio.quota.v1.BatchReleaseResult\x12\x10\n\x08released\x18\x02 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x05\"M\n\x15ReconcileQuotaRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x87\x03\n\x0bQuotaRepair\x12\x33\n\x04kind\x18\x01 \x01(\x0e\x32%.codestudio.quota.v1.QuotaRepair.Kind\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x13\n\x0binstance_id\x18\x03 \x01(\t\x12,\n\x06\x62\x65\x66ore\x18\x04 \x01(\x0b\x32\x1c.codestudio.quota.v1.Amounts\x12+\n\x05\x61\x66ter\x18\x05 \x01(\x0b\x32\x1c.codestudio.quota.v1.Amounts\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x07 \x01(\x08\x12\x10\n\x08withheld\x18\x08 \x01(\t\x12(\n\x04time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_RELEASE\x10\x01\x12\x10\n\x0cKIND_RESERVE\x10\x02\x12\x0f\n\x0bKIND_RESIZE\x10\x03\x12\x10\n\x0cKIND_RECOUNT\x10\x04\"\x85\x01\n\x16ReconcileQuotaResponse\x12\x31\n\x07repairs\x18\x01 \x03(\x0b\x32 .codestudio.quota.v1.QuotaRepair\x12\x0f\n\x07\x61pplied\x18\x02 \x01(\x05\x12\x11\n\tinstances\x18\x03 \x01(\x05\x12\x14\n\x0creservations\x18\x04 \x01(\x05\"K\n\x17ListQuotaRepairsRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"M\n\x18ListQuotaRepairsResponse\x12\x31\n\x07repairs\x18\x01 \x03(\x0b\x32 .codestudio.quota.v1.QuotaRepair2\xf1\x0b\n\x0cQuotaService\x12y\n\x08GetQuota\x12$.codestudio.quota.v1.GetQuotaRequest\x1a\x1a.codestudio.quota.v1.Quota\"+\x8a\xb5\x18\tquota.get\x82\xd3\xe4\x93\x02\x18\x12\x16/api/quota/{namespace}\x12\x8f\x01\n\x0bUpdateQuota\x12\'.codestudio.quota.v1.UpdateQuotaRequest\x1a\x1a.codestudio.quota.v1.Quota\";\x8a\xb5\x18\x0cquota.update\x82\xd3\xe4\x93\x02%2\x1c/api/quota/{quota.namespace}:\x05quota\x12\x7f\n\nListQuotas\x12&.codestudio.quota.v1.ListQuotasRequest\x1a\'.codestudio.quota.v1.ListQuotasResponse\" \x8a\xb5\x18\nquota.list\x82\xd3\xe4\x93\x02\x0c\x12\n/api/quota\x12\x95\x01\n\nCheckQuota\x12&.codestudio.quota.v1.CheckQuotaRequest\x1a\'.codestudio.quota.v1.CheckQuotaResponse\"6\x8a\xb5\x18\x0bquota.check\x82\xd3\xe4\x93\x02!\"\x1c/api/quota/{namespace}:check:\x01*\x12\x96\x01\n\x0cReserveQuota\x12(.codestudio.quota.v1.ReserveQuotaRequest\x1a .codestudio.quota.v1.Reservation\":\x8a\xb5\x18\rquota.reserve\x82\xd3\xe4\x93\x02#\"\x1e/api/quota/{namespace}:reserve:\x01*\x12\x8c\x01\n\x0cReleaseQuota\x12(.codestudio.quota.v1.ReleaseQuotaRequest\x1a\x16.google.protobuf.Empty\":\x8a\xb5\x18\rquota.release\x82\xd3\xe4\x93\x02#\"\x1e/api/quota/{namespace}:release:\x01*\x12\xa7\x01\n\x11\x42\x61tchReserveQuota\x12-.codestudio.quota.v1.BatchReserveQuotaRequest\x1a..codestudio.quota.v1.BatchReserveQuotaResponse\"3\x8a\xb5\x18\rquota.reserve\x82\xd3\xe4\x93\x02\x1c\"\x17/api/quota:batchReserve:\x01*\x12\xa7\x01\n\x11\x42\x61tchReleaseQuota\x12-.codestudio.quota.v1.BatchReleaseQuotaRequest\x1a..codestudio.quota.v1.BatchReleaseQuotaResponse\"3\x8a\xb5\x18\rquota.release\x82\xd3\xe4\x93\x02\x1c\"\x17/api/quota:batchRelease:\x01*\x12\x9d\x01\n\x0eReconcileQuota\x12*.codestudio.quota.v1.ReconcileQuotaRequest\x1a+.codestudio.quota.v1.ReconcileQuotaResponse\"2\x8a\xb5\x18\x0fquota.reconcile\x82\xd3\xe4\x93\x02\x19\"\x14/api/quota:reconcile:\x01*\x12\x9e\x01\n\x10ListQuotaRepairs\x12,.codestudio.quota.v1.ListQuotaRepairsRequest\x1a-.codestudio.quota.v1.ListQuotaRepairsResponse\"-\x8a\xb5\x18\x0fquota.reconcile\x82\xd3\xe4\x93\x02\x14\x12\x12/api/quota:repairsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -77,6 +78,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELEASEQUOTAREQUEST'].fields_by_name['namespace']._serialized_options = b'\342A\001\002'
   _globals['_RELEASEQUOTAREQUEST'].fields_by_name['instance_id']._loaded_options = None
   _globals['_RELEASEQUOTAREQUEST'].fields_by_name['instance_id']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHRESERVEQUOTAREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHRESERVEQUOTAREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHRELEASEQUOTAREQUEST'].fields_by_name['requests']._loaded_options = None
+  _globals['_BATCHRELEASEQUOTAREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
+  _globals['_RECONCILEQUOTAREQUEST'].fields_by_name['namespace']._loaded_options = None
+  _globals['_RECONCILEQUOTAREQUEST'].fields_by_name['namespace']._serialized_options = b'\342A\001\001'
+  _globals['_RECONCILEQUOTAREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_RECONCILEQUOTAREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_LISTQUOTAREPAIRSREQUEST'].fields_by_name['namespace']._loaded_options = None
+  _globals['_LISTQUOTAREPAIRSREQUEST'].fields_by_name['namespace']._serialized_options = b'\342A\001\001'
+  _globals['_LISTQUOTAREPAIRSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTQUOTAREPAIRSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_QUOTASERVICE'].methods_by_name['GetQuota']._loaded_options = None
   _globals['_QUOTASERVICE'].methods_by_name['GetQuota']._serialized_options = b'\212\265\030\tquota.get\202\323\344\223\002\030\022\026/api/quota/{namespace}'
   _globals['_QUOTASERVICE'].methods_by_name['UpdateQuota']._loaded_options = None
@@ -89,30 +102,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUOTASERVICE'].methods_by_name['ReserveQuota']._serialized_options = b'\212\265\030\rquota.reserve\202\323\344\223\002#\"\036/api/quota/{namespace}:reserve:\001*'
   _globals['_QUOTASERVICE'].methods_by_name['ReleaseQuota']._loaded_options = None
   _globals['_QUOTASERVICE'].methods_by_name['ReleaseQuota']._serialized_options = b'\212\265\030\rquota.release\202\323\344\223\002#\"\036/api/quota/{namespace}:release:\001*'
-  _globals['_AMOUNTS']._serialized_start=259
-  _globals['_AMOUNTS']._serialized_end=333
-  _globals['_QUOTA']._serialized_start=336
-  _globals['_QUOTA']._serialized_end=600
-  _globals['_GETQUOTAREQUEST']._serialized_start=602
-  _globals['_GETQUOTAREQUEST']._serialized_end=644
-  _globals['_UPDATEQUOTAREQUEST']._serialized_start=646
-  _globals['_UPDATEQUOTAREQUEST']._serialized_end=770
-  _globals['_LISTQUOTASREQUEST']._serialized_start=772
-  _globals['_LISTQUOTASREQUEST']._serialized_end=842
-  _globals['_LISTQUOTASRESPONSE']._serialized_start=844
-  _globals['_LISTQUOTASRESPONSE']._serialized_end=933
-  _globals['_CHECKQUOTAREQUEST']._serialized_start=935
-  _globals['_CHECKQUOTAREQUEST']._serialized_end=1059
-  _globals['_QUOTASHORTAGE']._serialized_start=1061
-  _globals['_QUOTASHORTAGE']._serialized_end=1163
-  _globals['_CHECKQUOTARESPONSE']._serialized_start=1165
-  _globals['_CHECKQUOTARESPONSE']._serialized_end=1257
-  _globals['_RESERVEQUOTAREQUEST']._serialized_start=1259
-  _globals['_RESERVEQUOTAREQUEST']._serialized_end=1385
-  _globals['_RESERVATION']._serialized_start=1388
-  _globals['_RESERVATION']._serialized_end=1537
-  _globals['_RELEASEQUOTAREQUEST']._serialized_start=1539
-  _globals['_RELEASEQUOTAREQUEST']._serialized_end=1612
-  _globals['_QUOTASERVICE']._serialized_start=1615
-  _globals['_QUOTASERVICE']._serialized_end=2475
+  _globals['_QUOTASERVICE'].methods_by_name['BatchReserveQuota']._loaded_options = None
+  _globals['_QUOTASERVICE'].methods_by_name['BatchReserveQuota']._serialized_options = b'\212\265\030\rquota.reserve\202\323\344\223\002\034\"\027/api/quota:batchReserve:\001*'
+  _globals['_QUOTASERVICE'].methods_by_name['BatchReleaseQuota']._loaded_options = None
+  _globals['_QUOTASERVICE'].methods_by_name['BatchReleaseQuota']._serialized_options = b'\212\265\030\rquota.release\202\323\344\223\002\034\"\027/api/quota:batchRelease:\001*'
+  _globals['_QUOTASERVICE'].methods_by_name['ReconcileQuota']._loaded_options = None
+  _globals['_QUOTASERVICE'].methods_by_name['ReconcileQuota']._serialized_options = b'\212\265\030\017quota.reconcile\202\323\344\223\002\031\"\024/api/quota:reconcile:\001*'
+  _globals['_QUOTASERVICE'].methods_by_name['ListQuotaRepairs']._loaded_options = None
+  _globals['_QUOTASERVICE'].methods_by_name['ListQuotaRepairs']._serialized_options = b'\212\265\030\017quota.reconcile\202\323\344\223\002\024\022\022/api/quota:repairs'
+  _globals['_AMOUNTS']._serialized_start=293
+  _globals['_AMOUNTS']._serialized_end=367
+  _globals['_QUOTA']._serialized_start=370
+  _globals['_QUOTA']._serialized_end=634
+  _globals['_GETQUOTAREQUEST']._serialized_start=636
+  _globals['_GETQUOTAREQUEST']._serialized_end=678
+  _globals['_UPDATEQUOTAREQUEST']._serialized_start=680
+  _globals['_UPDATEQUOTAREQUEST']._serialized_end=804
+  _globals['_LISTQUOTASREQUEST']._serialized_start=806
+  _globals['_LISTQUOTASREQUEST']._serialized_end=876
+  _globals['_LISTQUOTASRESPONSE']._serialized_start=878
+  _globals['_LISTQUOTASRESPONSE']._serialized_end=967
+  _globals['_CHECKQUOTAREQUEST']._serialized_start=969
+  _globals['_CHECKQUOTAREQUEST']._serialized_end=1093
+  _globals['_QUOTASHORTAGE']._serialized_start=1095
+  _globals['_QUOTASHORTAGE']._serialized_end=1197
+  _globals['_CHECKQUOTARESPONSE']._serialized_start=1199
+  _globals['_CHECKQUOTARESPONSE']._serialized_end=1291
+  _globals['_RESERVEQUOTAREQUEST']._serialized_start=1293
+  _globals['_RESERVEQUOTAREQUEST']._serialized_end=1419
+  _globals['_RESERVATION']._serialized_start=1422
+  _globals['_RESERVATION']._serialized_end=1571
+  _globals['_RELEASEQUOTAREQUEST']._serialized_start=1573
+  _globals['_RELEASEQUOTAREQUEST']._serialized_end=1646
+  _globals['_BATCHRESERVEQUOTAREQUEST']._serialized_start=1648
+  _globals['_BATCHRESERVEQUOTAREQUEST']._serialized_end=1740
+  _globals['_BATCHRESERVERESULT']._serialized_start=1743
+  _globals['_BATCHRESERVERESULT']._serialized_end=1883
+  _globals['_BATCHRESERVEQUOTARESPONSE']._serialized_start=1885
+  _globals['_BATCHRESERVEQUOTARESPONSE']._serialized_end=2004
+  _globals['_BATCHRELEASEQUOTAREQUEST']._serialized_start=2006
+  _globals['_BATCHRELEASEQUOTAREQUEST']._serialized_end=2098
+  _globals['_BATCHRELEASERESULT']._serialized_start=2100
+  _globals['_BATCHRELEASERESULT']._serialized_end=2170
+  _globals['_BATCHRELEASEQUOTARESPONSE']._serialized_start=2172
+  _globals['_BATCHRELEASEQUOTARESPONSE']._serialized_end=2291
+  _globals['_RECONCILEQUOTAREQUEST']._serialized_start=2293
+  _globals['_RECONCILEQUOTAREQUEST']._serialized_end=2370
+  _globals['_QUOTAREPAIR']._serialized_start=2373
+  _globals['_QUOTAREPAIR']._serialized_end=2764
+  _globals['_QUOTAREPAIR_KIND']._serialized_start=2665
+  _globals['_QUOTAREPAIR_KIND']._serialized_end=2764
+  _globals['_RECONCILEQUOTARESPONSE']._serialized_start=2767
+  _globals['_RECONCILEQUOTARESPONSE']._serialized_end=2900
+  _globals['_LISTQUOTAREPAIRSREQUEST']._serialized_start=2902
+  _globals['_LISTQUOTAREPAIRSREQUEST']._serialized_end=2977
+  _globals['_LISTQUOTAREPAIRSRESPONSE']._serialized_start=2979
+  _globals['_LISTQUOTAREPAIRSRESPONSE']._serialized_end=3056
+  _globals['_QUOTASERVICE']._serialized_start=3059
+  _globals['_QUOTASERVICE']._serialized_end=4580
 # @@protoc_insertion_point(module_scope)

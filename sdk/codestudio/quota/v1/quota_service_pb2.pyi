@@ -1,5 +1,6 @@
 import datetime
 
+from codestudio.common.v1 import error_pb2 as _error_pb2
 from codestudio.common.v1 import options_pb2 as _options_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
@@ -7,6 +8,7 @@ from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -135,3 +137,117 @@ class ReleaseQuotaRequest(_message.Message):
     namespace: str
     instance_id: str
     def __init__(self, namespace: _Optional[str] = ..., instance_id: _Optional[str] = ...) -> None: ...
+
+class BatchReserveQuotaRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[ReserveQuotaRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[ReserveQuotaRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchReserveResult(_message.Message):
+    __slots__ = ("reservation", "error")
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    reservation: Reservation
+    error: _error_pb2.ErrorDetail
+    def __init__(self, reservation: _Optional[_Union[Reservation, _Mapping]] = ..., error: _Optional[_Union[_error_pb2.ErrorDetail, _Mapping]] = ...) -> None: ...
+
+class BatchReserveQuotaResponse(_message.Message):
+    __slots__ = ("results", "reserved", "failed")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[BatchReserveResult]
+    reserved: int
+    failed: int
+    def __init__(self, results: _Optional[_Iterable[_Union[BatchReserveResult, _Mapping]]] = ..., reserved: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
+
+class BatchReleaseQuotaRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[ReleaseQuotaRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[ReleaseQuotaRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchReleaseResult(_message.Message):
+    __slots__ = ("error",)
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    error: _error_pb2.ErrorDetail
+    def __init__(self, error: _Optional[_Union[_error_pb2.ErrorDetail, _Mapping]] = ...) -> None: ...
+
+class BatchReleaseQuotaResponse(_message.Message):
+    __slots__ = ("results", "released", "failed")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[BatchReleaseResult]
+    released: int
+    failed: int
+    def __init__(self, results: _Optional[_Iterable[_Union[BatchReleaseResult, _Mapping]]] = ..., released: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
+
+class ReconcileQuotaRequest(_message.Message):
+    __slots__ = ("namespace", "validate_only")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    validate_only: bool
+    def __init__(self, namespace: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
+
+class QuotaRepair(_message.Message):
+    __slots__ = ("kind", "namespace", "instance_id", "before", "after", "reason", "applied", "withheld", "time")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[QuotaRepair.Kind]
+        KIND_RELEASE: _ClassVar[QuotaRepair.Kind]
+        KIND_RESERVE: _ClassVar[QuotaRepair.Kind]
+        KIND_RESIZE: _ClassVar[QuotaRepair.Kind]
+        KIND_RECOUNT: _ClassVar[QuotaRepair.Kind]
+    KIND_UNSPECIFIED: QuotaRepair.Kind
+    KIND_RELEASE: QuotaRepair.Kind
+    KIND_RESERVE: QuotaRepair.Kind
+    KIND_RESIZE: QuotaRepair.Kind
+    KIND_RECOUNT: QuotaRepair.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    kind: QuotaRepair.Kind
+    namespace: str
+    instance_id: str
+    before: Amounts
+    after: Amounts
+    reason: str
+    applied: bool
+    withheld: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, kind: _Optional[_Union[QuotaRepair.Kind, str]] = ..., namespace: _Optional[str] = ..., instance_id: _Optional[str] = ..., before: _Optional[_Union[Amounts, _Mapping]] = ..., after: _Optional[_Union[Amounts, _Mapping]] = ..., reason: _Optional[str] = ..., applied: _Optional[bool] = ..., withheld: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ReconcileQuotaResponse(_message.Message):
+    __slots__ = ("repairs", "applied", "instances", "reservations")
+    REPAIRS_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    INSTANCES_FIELD_NUMBER: _ClassVar[int]
+    RESERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    repairs: _containers.RepeatedCompositeFieldContainer[QuotaRepair]
+    applied: int
+    instances: int
+    reservations: int
+    def __init__(self, repairs: _Optional[_Iterable[_Union[QuotaRepair, _Mapping]]] = ..., applied: _Optional[int] = ..., instances: _Optional[int] = ..., reservations: _Optional[int] = ...) -> None: ...
+
+class ListQuotaRepairsRequest(_message.Message):
+    __slots__ = ("namespace", "page_size")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    page_size: int
+    def __init__(self, namespace: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+
+class ListQuotaRepairsResponse(_message.Message):
+    __slots__ = ("repairs",)
+    REPAIRS_FIELD_NUMBER: _ClassVar[int]
+    repairs: _containers.RepeatedCompositeFieldContainer[QuotaRepair]
+    def __init__(self, repairs: _Optional[_Iterable[_Union[QuotaRepair, _Mapping]]] = ...) -> None: ...

@@ -66,6 +66,26 @@ class QuotaServiceStub:
                 request_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReleaseQuotaRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.BatchReserveQuota = channel.unary_unary(
+                '/codestudio.quota.v1.QuotaService/BatchReserveQuota',
+                request_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReserveQuotaRequest.SerializeToString,
+                response_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReserveQuotaResponse.FromString,
+                _registered_method=True)
+        self.BatchReleaseQuota = channel.unary_unary(
+                '/codestudio.quota.v1.QuotaService/BatchReleaseQuota',
+                request_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReleaseQuotaRequest.SerializeToString,
+                response_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReleaseQuotaResponse.FromString,
+                _registered_method=True)
+        self.ReconcileQuota = channel.unary_unary(
+                '/codestudio.quota.v1.QuotaService/ReconcileQuota',
+                request_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReconcileQuotaRequest.SerializeToString,
+                response_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReconcileQuotaResponse.FromString,
+                _registered_method=True)
+        self.ListQuotaRepairs = channel.unary_unary(
+                '/codestudio.quota.v1.QuotaService/ListQuotaRepairs',
+                request_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ListQuotaRepairsRequest.SerializeToString,
+                response_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ListQuotaRepairsResponse.FromString,
+                _registered_method=True)
 
 
 class QuotaServiceServicer:
@@ -117,6 +137,38 @@ class QuotaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchReserveQuota(self, request, context):
+        """Reserves for up to 1000 instances in one call, in order; each succeeds or fails by itself.
+        For callers with much to reserve at once: a call costs more than a reservation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchReleaseQuota(self, request, context):
+        """Gives back what up to 1000 instances hold in one call, in order; each succeeds or fails by
+        itself. Done again, it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReconcileQuota(self, request, context):
+        """Compares reservations with instances now, twice, and repairs what both comparisons saw, as
+        the service does by itself every half minute. Takes as long as lies between the two: five
+        seconds by default.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuotaRepairs(self, request, context):
+        """Lists the repairs done lately, whoever asked for them, newest first; the last 1000 are kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QuotaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +201,26 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     servicer.ReleaseQuota,
                     request_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReleaseQuotaRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'BatchReserveQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchReserveQuota,
+                    request_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReserveQuotaRequest.FromString,
+                    response_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReserveQuotaResponse.SerializeToString,
+            ),
+            'BatchReleaseQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchReleaseQuota,
+                    request_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReleaseQuotaRequest.FromString,
+                    response_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReleaseQuotaResponse.SerializeToString,
+            ),
+            'ReconcileQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReconcileQuota,
+                    request_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReconcileQuotaRequest.FromString,
+                    response_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReconcileQuotaResponse.SerializeToString,
+            ),
+            'ListQuotaRepairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotaRepairs,
+                    request_deserializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ListQuotaRepairsRequest.FromString,
+                    response_serializer=codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ListQuotaRepairsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +386,114 @@ class QuotaService:
             '/codestudio.quota.v1.QuotaService/ReleaseQuota',
             codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReleaseQuotaRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchReserveQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.quota.v1.QuotaService/BatchReserveQuota',
+            codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReserveQuotaRequest.SerializeToString,
+            codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReserveQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchReleaseQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.quota.v1.QuotaService/BatchReleaseQuota',
+            codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReleaseQuotaRequest.SerializeToString,
+            codestudio_dot_quota_dot_v1_dot_quota__service__pb2.BatchReleaseQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReconcileQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.quota.v1.QuotaService/ReconcileQuota',
+            codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReconcileQuotaRequest.SerializeToString,
+            codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ReconcileQuotaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotaRepairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.quota.v1.QuotaService/ListQuotaRepairs',
+            codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ListQuotaRepairsRequest.SerializeToString,
+            codestudio_dot_quota_dot_v1_dot_quota__service__pb2.ListQuotaRepairsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,21 @@ class QuotaServiceStub:
     """
     ReleaseQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReleaseQuotaRequest, _empty_pb2.Empty]
     """Gives back what an instance holds. Done again, it changes nothing."""
+    BatchReserveQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.BatchReserveQuotaRequest, _quota_service_pb2.BatchReserveQuotaResponse]
+    """Reserves for up to 1000 instances in one call, in order; each succeeds or fails by itself.
+    For callers with much to reserve at once: a call costs more than a reservation.
+    """
+    BatchReleaseQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.BatchReleaseQuotaRequest, _quota_service_pb2.BatchReleaseQuotaResponse]
+    """Gives back what up to 1000 instances hold in one call, in order; each succeeds or fails by
+    itself. Done again, it changes nothing.
+    """
+    ReconcileQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReconcileQuotaRequest, _quota_service_pb2.ReconcileQuotaResponse]
+    """Compares reservations with instances now, twice, and repairs what both comparisons saw, as
+    the service does by itself every half minute. Takes as long as lies between the two: five
+    seconds by default.
+    """
+    ListQuotaRepairs: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListQuotaRepairsRequest, _quota_service_pb2.ListQuotaRepairsResponse]
+    """Lists the repairs done lately, whoever asked for them, newest first; the last 1000 are kept."""
 
 @_typing.type_check_only
 class QuotaServiceAsyncStub(QuotaServiceStub):
@@ -76,6 +91,21 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """
     ReleaseQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReleaseQuotaRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Gives back what an instance holds. Done again, it changes nothing."""
+    BatchReserveQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.BatchReserveQuotaRequest, _quota_service_pb2.BatchReserveQuotaResponse]  # type: ignore[assignment]
+    """Reserves for up to 1000 instances in one call, in order; each succeeds or fails by itself.
+    For callers with much to reserve at once: a call costs more than a reservation.
+    """
+    BatchReleaseQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.BatchReleaseQuotaRequest, _quota_service_pb2.BatchReleaseQuotaResponse]  # type: ignore[assignment]
+    """Gives back what up to 1000 instances hold in one call, in order; each succeeds or fails by
+    itself. Done again, it changes nothing.
+    """
+    ReconcileQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReconcileQuotaRequest, _quota_service_pb2.ReconcileQuotaResponse]  # type: ignore[assignment]
+    """Compares reservations with instances now, twice, and repairs what both comparisons saw, as
+    the service does by itself every half minute. Takes as long as lies between the two: five
+    seconds by default.
+    """
+    ListQuotaRepairs: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListQuotaRepairsRequest, _quota_service_pb2.ListQuotaRepairsResponse]  # type: ignore[assignment]
+    """Lists the repairs done lately, whoever asked for them, newest first; the last 1000 are kept."""
 
 class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     """What each namespace may use at once, and what its instances hold of it."""
@@ -133,5 +163,44 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Gives back what an instance holds. Done again, it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def BatchReserveQuota(
+        self,
+        request: _quota_service_pb2.BatchReserveQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.BatchReserveQuotaResponse, _abc.Awaitable[_quota_service_pb2.BatchReserveQuotaResponse]]:
+        """Reserves for up to 1000 instances in one call, in order; each succeeds or fails by itself.
+        For callers with much to reserve at once: a call costs more than a reservation.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchReleaseQuota(
+        self,
+        request: _quota_service_pb2.BatchReleaseQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.BatchReleaseQuotaResponse, _abc.Awaitable[_quota_service_pb2.BatchReleaseQuotaResponse]]:
+        """Gives back what up to 1000 instances hold in one call, in order; each succeeds or fails by
+        itself. Done again, it changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def ReconcileQuota(
+        self,
+        request: _quota_service_pb2.ReconcileQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.ReconcileQuotaResponse, _abc.Awaitable[_quota_service_pb2.ReconcileQuotaResponse]]:
+        """Compares reservations with instances now, twice, and repairs what both comparisons saw, as
+        the service does by itself every half minute. Takes as long as lies between the two: five
+        seconds by default.
+        """
+
+    @_abc_1.abstractmethod
+    def ListQuotaRepairs(
+        self,
+        request: _quota_service_pb2.ListQuotaRepairsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.ListQuotaRepairsResponse, _abc.Awaitable[_quota_service_pb2.ListQuotaRepairsResponse]]:
+        """Lists the repairs done lately, whoever asked for them, newest first; the last 1000 are kept."""
 
 def add_QuotaServiceServicer_to_server(servicer: QuotaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
