@@ -27,3 +27,8 @@ CONNECTOR_UP = Gauge(
 TASK_RESTARTS = Counter(
     "codestudio_task_restarts", "Background tasks that ended by themselves.", ("task",)
 )
+CACHE_REQUESTS = Counter(
+    "codestudio_cache_requests",
+    "Questions to a cache: hit, miss, or error where it could not be asked.",
+    ("cache", "result"),
+)

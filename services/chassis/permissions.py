@@ -38,7 +38,7 @@ SERVICES: Mapping[str, frozenset[str]] = {
     "config-service": _EVERY_SERVICE,
     "edge-service": _EVERY_SERVICE,
     "instance-service": _EVERY_SERVICE | {"resources.*", "workloads.*", "quota.*"},
-    "path-service": _EVERY_SERVICE,
+    "path-service": _EVERY_SERVICE | {"instances.get"},
     "quota-service": _EVERY_SERVICE | {"instances.list"},
     "resource-service": _EVERY_SERVICE | {"instances.list", "instances.get"},
 }

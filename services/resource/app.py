@@ -25,6 +25,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         editor_command=settings.editor_command,
         stop_grace=settings.editor_stop_seconds,
         starts_at_once=settings.editor_starts_at_once,
+        auto_create_paths=lambda: in_force.current.auto_create_paths,
     )
     allocator = Allocator(
         store=Store(redis=redis, plan=plan),

@@ -28,6 +28,10 @@ class ResourceSettings(ServiceSettings):
     )
     """Editors that may be starting at one time: two for each processor keep it busy."""
 
+    auto_create_paths: bool = True
+    """Whether a start makes the directories an instance lacks (specification, path_management);
+    if not, a start without them fails, naming the first that is missing."""
+
     usage_sample_seconds: float = Field(default=15.0, gt=0)
     """Time between two samples of usage (specification, Prometheus' scrape_interval)."""
 

@@ -53,6 +53,7 @@ async def running(
     *,
     stop_grace: float = 10.0,
     starts_at_once: int = 4,
+    auto_create_paths: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[LocalRuntime]:
     """Run a runtime; its editors are left running, as by a service that ends."""
     runtime = LocalRuntime(
@@ -61,6 +62,7 @@ async def running(
         editor_command=str(command),
         stop_grace=stop_grace,
         starts_at_once=starts_at_once,
+        auto_create_paths=auto_create_paths,
     )
     task = asyncio.create_task(runtime.run())
     try:

@@ -203,6 +203,30 @@ async def test_directories_that_cannot_be_made(
     assert caught.value.code == "PATHS_UNAVAILABLE"
 
 
+async def test_directories_that_are_not_to_be_made(
+    tmp_path: Path, tiny: Path, stack_id: str, port_base: int
+) -> None:
+    """Without AUTO_CREATE_PATHS a start says which is missing, and makes none."""
+    allowed = False
+    async with rig.running(tmp_path, tiny, stack_id, auto_create_paths=lambda: allowed) as runtime:
+        spec = rig.spec("fox", port_base)
+        for name in ("user-data", "extensions", "workspace", "logs", "temp"):
+            missing = tmp_path / "instances" / "fox" / name
+            with pytest.raises(errors.FailedPrecondition) as refused:
+                await runtime.apply(spec)
+            assert refused.value.code == "PATHS_UNAVAILABLE"
+            assert f"{missing} of fox is missing" in refused.value.message
+            assert not missing.exists()
+            missing.mkdir(parents=True)
+        await runtime.apply(spec)
+        await rig.reach(runtime, "fox", Phase.READY)
+        await runtime.delete("fox")
+        allowed = True
+        await runtime.apply(spec)
+        await rig.reach(runtime, "fox", Phase.READY)
+        await runtime.stop("fox")
+
+
 async def test_delete_takes_everything_away(
     runtime: LocalRuntime, tmp_path: Path, stack_id: str, port_base: int
 ) -> None:

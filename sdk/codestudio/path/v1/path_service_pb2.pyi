@@ -129,20 +129,22 @@ class GetProjectStructureRequest(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., path: _Optional[str] = ..., depth: _Optional[int] = ..., ignore: _Optional[_Iterable[str]] = ..., include_ignored: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("path", "type", "size", "modify_time", "link_target", "link_outside")
+    __slots__ = ("path", "type", "size", "modify_time", "link_target", "link_outside", "unreadable")
     PATH_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     MODIFY_TIME_FIELD_NUMBER: _ClassVar[int]
     LINK_TARGET_FIELD_NUMBER: _ClassVar[int]
     LINK_OUTSIDE_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
     path: str
     type: EntryType
     size: float
     modify_time: _timestamp_pb2.Timestamp
     link_target: str
     link_outside: bool
-    def __init__(self, path: _Optional[str] = ..., type: _Optional[_Union[EntryType, str]] = ..., size: _Optional[float] = ..., modify_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., link_target: _Optional[str] = ..., link_outside: _Optional[bool] = ...) -> None: ...
+    unreadable: bool
+    def __init__(self, path: _Optional[str] = ..., type: _Optional[_Union[EntryType, str]] = ..., size: _Optional[float] = ..., modify_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., link_target: _Optional[str] = ..., link_outside: _Optional[bool] = ..., unreadable: _Optional[bool] = ...) -> None: ...
 
 class ProjectStructure(_message.Message):
     __slots__ = ("instance_id", "root", "entries", "next_page_token", "timestamp")

@@ -56,7 +56,11 @@ class Directories:
 
     def exist(self) -> bool:
         """Tell whether all are there."""
-        return all((self.root / name).is_dir() for name in NAMES)
+        return self.missing() is None
+
+    def missing(self) -> Path | None:
+        """Give the first directory that is not there; None where all are."""
+        return next((self.root / name for name in NAMES if not (self.root / name).is_dir()), None)
 
     def create(self) -> None:
         """Make what is missing, for the owner's eyes only. Raises OSError."""

@@ -43,6 +43,7 @@ class Editors:
         stack_id: str,
         editor_command: str,
         starts_at_once: int,
+        auto_create_paths: Callable[[], bool],
         on_exit: Callable[[str], None],
     ) -> None:
         """Begin with no editors.
@@ -55,6 +56,7 @@ class Editors:
             stack_id: Marks what is ours.
             editor_command: The editor, or empty to look it up.
             starts_at_once: Editors that may be starting at one time; others wait their turn.
+            auto_create_paths: Tells whether a start makes the directories that are missing.
             on_exit: Told of each instance whose editor ended by itself.
         """
         self._state = state
@@ -64,6 +66,7 @@ class Editors:
         self._stack_id = stack_id
         self._editor_command = editor_command
         self._starting = asyncio.Semaphore(starts_at_once)
+        self._auto_create_paths = auto_create_paths
         self._on_exit = on_exit
         self._processes: dict[str, EditorProcess] = {}
 
@@ -99,6 +102,7 @@ class Editors:
             editor_command=self._editor_command,
             stack_id=self._stack_id,
             container_root=self._container_root,
+            auto_create_paths=self._auto_create_paths(),
         )
         promise = Workload(
             name,

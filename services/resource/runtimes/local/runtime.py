@@ -47,6 +47,7 @@ class LocalRuntime:
         editor_command: str,
         stop_grace: float,
         starts_at_once: int = 4,
+        auto_create_paths: Callable[[], bool] = lambda: True,
     ) -> None:
         self._stack_id = stack_id
         self._stop_grace = stop_grace
@@ -63,6 +64,7 @@ class LocalRuntime:
             stack_id=stack_id,
             editor_command=editor_command,
             starts_at_once=starts_at_once,
+            auto_create_paths=auto_create_paths,
             on_exit=self._clean_soon,
         )
         # Instances of which something may run although their editor does not.

@@ -43,16 +43,23 @@ def prepare(
     editor_command: str,
     stack_id: str,
     container_root: Path,
+    auto_create_paths: bool = True,
 ) -> Prepared:
-    """Check what can be checked and make the directories; blocks some ms.
+    """Check what can be checked and see to the directories; blocks some ms.
 
     Raises CannotStart.
     """
     editor = editors.find(editor_command)
     if editor is None:
         raise CannotStart(ending.EDITOR_NOT_INSTALLED, _not_installed(editor_command))
+    if not auto_create_paths and (missing := directories.missing()) is not None:
+        raise CannotStart(
+            ending.PATHS_UNAVAILABLE,
+            f"{missing} of {spec.instance_id} is missing, and AUTO_CREATE_PATHS is off",
+        )
     try:
-        directories.create()
+        if auto_create_paths:
+            directories.create()
         _write_first_settings(directories)
         log, position = logfile.open_for_writing(directories)
     except (OSError, ValueError) as error:

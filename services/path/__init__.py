@@ -1,0 +1,1 @@
+"""Paths: where the directories of instances are, whether they work, what is in them."""

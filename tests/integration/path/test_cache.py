@@ -1,0 +1,184 @@
+"""What is kept of an instance's paths holds, or is not used."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import prometheus_client
+import pytest
+import redis
+
+from services.devstack.stack import Stack
+from tests.integration.path import rig
+from tests.integration.quota.valkey import Valkey
+
+INVALID = rig.pb.PATH_STATUS_INVALID
+VALID = rig.pb.PATH_STATUS_VALID
+
+
+def requests(result: str) -> float:
+    """Read the counter of the cache."""
+    labels = {"cache": "path_info", "result": result}
+    return (
+        prometheus_client.REGISTRY.get_sample_value("codestudio_cache_requests_total", labels) or 0
+    )
+
+
+async def kept(service: rig.Rig, name: str) -> rig.pb.PathInfo:
+    """Ask until the answer comes from the cache: it listens for changes only just now."""
+
+    async def ask() -> rig.pb.PathInfo | None:
+        found = await service.info(name)
+        return found if found.cached else None
+
+    found: rig.pb.PathInfo = await rig.until(ask)
+    return found
+
+
+async def test_kept_as_specified(service: rig.Rig) -> None:
+    """For 300 s, under the specification's key and in its form; an answer says that it was."""
+    place = service.make("fox")
+    first = await service.info("fox")
+    assert not first.cached
+    again = await kept(service, "fox")
+    assert again.paths == first.paths
+    assert list(again.details) == list(first.details)
+    with redis.Redis.from_url(service.redis_url, decode_responses=True) as client:
+        text, seconds = client.get("path_info:fox"), client.ttl("path_info:fox")
+    assert 290 < seconds <= 300
+    assert isinstance(text, str)
+    stored = json.loads(text)
+    assert stored["overall_status"] == "valid"
+    assert stored["paths"]["user_data"] == str(place / "user-data")
+    assert stored["details"][3] == {
+        "path_type": "workspace", "path": str(place / "workspace"), "exists": True,
+        "accessible": True, "status": "valid", "message": "",
+    }  # fmt: skip
+    assert stored["timestamp"].endswith("Z")
+    assert again.timestamp.ToJsonString() == stored["timestamp"]
+
+
+async def test_counted(service: rig.Rig) -> None:
+    """Hits and misses are counted; a refresh asks nobody."""
+    service.make("fox")
+    await kept(service, "fox")
+    before = {result: requests(result) for result in ("hit", "miss", "error")}
+    await service.info("fox")
+    await service.info("fox", refresh=True)
+    with redis.Redis.from_url(service.redis_url) as client:
+        client.delete("path_info:fox")
+    await service.info("fox")
+    after = {result: requests(result) for result in before}
+    assert {key: after[key] - before[key] for key in after} == {"hit": 1, "miss": 1, "error": 0}
+
+
+async def test_refresh(service: rig.Rig) -> None:
+    """A refresh looks again, and what it saw is kept from then on."""
+    place = service.make("fox")
+    await kept(service, "fox")
+    (place / "temp").rmdir()
+    assert (await service.info("fox")).overall_status == VALID
+    fresh = await service.info("fox", refresh=True)
+    assert (fresh.cached, fresh.overall_status) == (False, INVALID)
+    again = await service.info("fox")
+    assert (again.cached, again.overall_status) == (True, INVALID)
+
+
+async def test_dropped_when_the_instance_changes(service: rig.Rig) -> None:
+    """An event of the instance is enough; those of others change nothing."""
+    place = service.make("fox")
+    service.make("owl")
+    await kept(service, "fox")
+    await kept(service, "owl")
+    (place / "temp").rmdir()
+    await service.change("fox")
+
+    async def seen() -> bool:
+        return (await service.info("fox")).overall_status == INVALID
+
+    await rig.until(seen)
+    assert (await service.info("owl")).cached
+
+
+async def test_dropped_when_a_test_fails(service: rig.Rig) -> None:
+    """A test that finds a directory gone does not leave the cache saying otherwise."""
+    place = service.make("fox")
+    await kept(service, "fox")
+    (place / "temp").rmdir()
+    result = await service.call("TestPaths", rig.pb.TestPathsRequest(instance_id="fox"))
+    assert result.overall_status == INVALID
+    found = await service.info("fox")
+    assert (found.cached, found.overall_status) == (False, INVALID)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "[]", '{"details": [{}]}', '{"instance_id": "fox"}']
+)
+async def test_what_cannot_be_read_is_nothing(service: rig.Rig, text: str) -> None:
+    """What another release may have kept is passed over and written anew."""
+    service.make("fox")
+    await kept(service, "fox")
+    with redis.Redis.from_url(service.redis_url) as client:
+        client.set("path_info:fox", text)
+    assert not (await service.info("fox")).cached
+    assert (await service.info("fox")).cached
+
+
+async def test_other_places_are_not_ours(service: rig.Rig) -> None:
+    """What is kept of directories that lie elsewhere now is not used."""
+    service.make("fox")
+    await kept(service, "fox")
+    with redis.Redis.from_url(service.redis_url, decode_responses=True) as client:
+        text = str(client.get("path_info:fox"))
+        client.set("path_info:fox", text.replace(str(service.root), "/elsewhere"))
+    assert not (await service.info("fox")).cached
+
+
+async def test_without_nats_nothing_kept_is_used(infrastructure: Stack, tmp_path: Path) -> None:
+    """Who cannot hear of changes looks each time, also at what another replica keeps fresh."""
+    plan = infrastructure.plan
+    async with rig.serving(
+        tmp_path, redis_url=plan.redis_url, nats_url="nats://127.0.0.1:1", ready=False
+    ) as deaf:
+        place = deaf.make("deaf")
+        answers = [await deaf.info("deaf") for _ in range(3)]
+        assert [each.cached for each in answers] == [False] * 3
+        async with rig.serving(
+            tmp_path, redis_url=plan.redis_url, nats_url=plan.nats_url
+        ) as hearing:
+            hearing.known.owners["deaf"] = "ada"
+            await kept(hearing, "deaf")
+            (place / "temp").rmdir()
+            assert (await deaf.info("deaf")).overall_status == INVALID
+
+
+async def test_without_redis(infrastructure: Stack, tmp_path: Path) -> None:
+    """With Redis away answers are fresh, not errors; what it kept before counts for nothing."""
+    valkey = Valkey(tmp_path / "valkey")
+    (tmp_path / "valkey").mkdir()
+    valkey.start()
+    try:
+        async with rig.serving(
+            tmp_path, redis_url=valkey.url, nats_url=infrastructure.plan.nats_url
+        ) as service:
+            place = service.make("fox")
+            await kept(service, "fox")
+            await asyncio.sleep(1.1)  # the append-only file is synced every second
+            valkey.kill()
+            before = requests("error")
+            assert not (await service.info("fox")).cached
+            assert requests("error") == before + 1
+            # A change while Redis cannot be told: it comes back with what was true before.
+            (place / "temp").rmdir()
+            await service.change("fox")
+            # Heard is what comes before it on the same connection.
+            await service.change("another")
+            await asyncio.sleep(0.5)
+            valkey.start()
+            with redis.Redis.from_url(valkey.url) as client:
+                assert client.exists("path_info:fox")
+            for _ in range(20):
+                assert (await service.info("fox")).overall_status == INVALID
+            assert (await kept(service, "fox")).overall_status == INVALID
+    finally:
+        valkey.kill()
