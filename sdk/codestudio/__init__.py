@@ -14,6 +14,18 @@ repetition, errors), and the client's handles.
 
 from codestudio._amounts import Amounts
 from codestudio._client import AsyncClient
+from codestudio._document_types import (
+    Author,
+    ChangeResult,
+    CodeChange,
+    ConnectionState,
+    Cursor,
+    DocumentChange,
+    DocumentInfo,
+    DocumentRevision,
+    RevisionText,
+    Role,
+)
 from codestudio._errors import (
     Aborted,
     AlreadyExists,
@@ -55,12 +67,16 @@ from codestudio._instance_types import (
 )
 from codestudio._instance_view import InstanceStatus
 from codestudio._links import SignInLink
+from codestudio._live.document import AsyncDocument
+from codestudio._live.edits import Edit
+from codestudio._live.units import OffsetUnit
 from codestudio._pager import AsyncPager, Page
 from codestudio._quotas import Quota, QuotaCheck, QuotaShortage
 from codestudio._reconciliation import QuotaRepair, Reconciliation, RepairKind
 from codestudio._reservations import Reservation
 from codestudio._retry import RetryPolicy
 from codestudio._sync import Client
+from codestudio._sync_documents import Document
 from codestudio._sync_instances import Instance
 from codestudio._sync_iterators import Pager, Watch
 from codestudio._usage import InstanceUsage, ResourceUsage, UsageSample
@@ -72,17 +88,28 @@ __all__ = [
     "AlreadyExists",
     "Amounts",
     "AsyncClient",
+    "AsyncDocument",
     "AsyncInstance",
     "AsyncPager",
     "AsyncWatch",
+    "Author",
     "BatchResult",
     "Cancelled",
+    "ChangeResult",
     "Client",
+    "CodeChange",
     "CodeStudioError",
     "Condition",
+    "ConnectionState",
+    "Cursor",
     "DataLoss",
     "DeadlineExceeded",
     "DesiredState",
+    "Document",
+    "DocumentChange",
+    "DocumentInfo",
+    "DocumentRevision",
+    "Edit",
     "EventType",
     "FailedPrecondition",
     "Failure",
@@ -98,6 +125,7 @@ __all__ = [
     "InvalidArgument",
     "NotConfigured",
     "NotFound",
+    "OffsetUnit",
     "OutOfRange",
     "Page",
     "Pager",
@@ -115,6 +143,8 @@ __all__ = [
     "ResourceUsage",
     "Resources",
     "RetryPolicy",
+    "RevisionText",
+    "Role",
     "SignInLink",
     "Step",
     "StopReason",

@@ -3,6 +3,8 @@
 from typing import Self
 
 from codestudio import _discovery, _links, _transport
+from codestudio._collaboration import CollaborationService
+from codestudio._documents import AsyncDocuments
 from codestudio._instances import AsyncInstances
 from codestudio._quotas import AsyncQuotas
 from codestudio._retry import RetryPolicy
@@ -37,12 +39,16 @@ class AsyncClient:
         self._transport = _transport.Transport(
             connection, timeout=timeout, retry=retry or RetryPolicy()
         )
+        self.collaboration_service = CollaborationService(self._transport)
+        """The middle tier: the collaboration service's calls with their own messages."""
         self.instance_service = InstanceService(self._transport)
         """The middle tier: the instance service's calls with their own messages."""
         self.quota_service = QuotaService(self._transport)
         """The middle tier: the quota service's calls with their own messages."""
         self.resource_service = ResourceService(self._transport)
         """The middle tier: the resource service's calls with their own messages."""
+        self.documents = AsyncDocuments(self._transport, self.collaboration_service)
+        """Documents: edit together, live; look at their history."""
         self.instances = AsyncInstances(self._transport, self.instance_service)
         """Instances: create, find, follow."""
         self.quotas = AsyncQuotas(self.quota_service)
@@ -65,6 +71,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connection. Closing again does nothing."""
+        await self.documents.close_streams()
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

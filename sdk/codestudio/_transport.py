@@ -1,9 +1,10 @@
 """Calls to the gateway: channel, token, deadline, repetition, errors."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -138,6 +139,14 @@ class Transport:
         finally:
             call.cancel()
 
+    def duplex(
+        self, method: grpc.aio.StreamStreamMultiCallable[Request, Response]
+    ) -> "Duplex[Request, Response]":
+        """Call `method`, which streams both ways, once; without an end in time."""
+        request_id = str(uuid.uuid4())
+        call = method(metadata=self._metadata(request_id))
+        return Duplex(call, gateway=self.connection.gateway, request_id=request_id)
+
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled. Closing again does nothing."""
         self._closed = True
@@ -173,3 +182,54 @@ class Transport:
         if not self.connection.token:
             return identity
         return (*identity, ("authorization", f"Bearer {self.connection.token}"))
+
+
+class Duplex(Generic[Request, Response]):
+    """A call that streams both ways. Its methods raise CodeStudioError."""
+
+    def __init__(
+        self,
+        call: grpc.aio.StreamStreamCall[Request, Response],
+        *,
+        gateway: str,
+        request_id: str,
+    ) -> None:
+        self._call = call
+        self._gateway = gateway
+        self._request_id = request_id
+
+    async def send(self, message: Request) -> None:
+        """Send a message; waits while the other side is slow to read."""
+        try:
+            await self._call.write(message)
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error) from None
+        except asyncio.InvalidStateError:
+            # The stream has ended; why, only reading tells.
+            raise _errors.Unavailable(
+                f"the stream to {self._gateway} has ended",
+                code="CONNECTION_LOST",
+                request_id=self._request_id,
+            ) from None
+
+    async def receive(self) -> Response | None:
+        """Wait for a message; None when the other side has ended the stream."""
+        try:
+            message = await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error) from None
+        return None if message is grpc.aio.EOF else cast("Response", message)
+
+    async def finish(self) -> None:
+        """Say that nothing more will be sent."""
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._call.done_writing()
+
+    def cancel(self) -> None:
+        """End the call at once."""
+        self._call.cancel()
+
+    def _translated(self, error: grpc.aio.AioRpcError) -> _errors.CodeStudioError:
+        return _edge.translate(
+            error, gateway=self._gateway, request_id=self._request_id, streaming=True
+        )

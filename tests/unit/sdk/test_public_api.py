@@ -15,33 +15,47 @@ import codestudio
 import pytest
 from codestudio import (
     _client,
+    _documents,
     _instance,
     _instances,
     _pager,
     _quotas,
     _sync,
+    _sync_documents,
     _sync_instances,
     _sync_iterators,
     _usage,
     _watch,
 )
+from codestudio._live import document
 
 PUBLIC = [
     "Aborted",
     "AlreadyExists",
     "Amounts",
     "AsyncClient",
+    "AsyncDocument",
     "AsyncInstance",
     "AsyncPager",
     "AsyncWatch",
+    "Author",
     "BatchResult",
     "Cancelled",
+    "ChangeResult",
     "Client",
+    "CodeChange",
     "CodeStudioError",
     "Condition",
+    "ConnectionState",
+    "Cursor",
     "DataLoss",
     "DeadlineExceeded",
     "DesiredState",
+    "Document",
+    "DocumentChange",
+    "DocumentInfo",
+    "DocumentRevision",
+    "Edit",
     "EventType",
     "FailedPrecondition",
     "Failure",
@@ -57,6 +71,7 @@ PUBLIC = [
     "InvalidArgument",
     "NotConfigured",
     "NotFound",
+    "OffsetUnit",
     "OutOfRange",
     "Page",
     "Pager",
@@ -74,6 +89,8 @@ PUBLIC = [
     "ResourceUsage",
     "Resources",
     "RetryPolicy",
+    "RevisionText",
+    "Role",
     "SignInLink",
     "Step",
     "StopReason",
@@ -89,6 +106,8 @@ PUBLIC = [
 
 TWINS = [
     (_client.AsyncClient, _sync.Client),
+    (_documents.AsyncDocuments, _sync_documents.Documents),
+    (document.AsyncDocument, _sync_documents.Document),
     (_instances.AsyncInstances, _sync_instances.Instances),
     (_instance.AsyncInstance, _sync_instances.Instance),
     (_quotas.AsyncQuotas, _sync.Quotas),
@@ -97,8 +116,17 @@ TWINS = [
     (_watch.AsyncWatch, _sync_iterators.Watch),
 ]
 
-# Closing is `aclose` for what is asynchronous; the other is for waiting, inside the package.
-ONLY_ASYNC = {"aclose", "next_or_synced"}
+# Closing is `aclose` for what is asynchronous; the others are for use inside the package.
+ONLY_ASYNC = {
+    "aclose",
+    "next_or_synced",
+    "close_streams",
+    "changed",
+    "failed",
+    "happened",
+    "held",
+    "session",
+}
 
 
 def modules() -> list[ModuleType]:

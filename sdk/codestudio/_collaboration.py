@@ -1,0 +1,90 @@
+"""The middle tier for collaboration, as far as documents need it; see `_services`."""
+
+from codestudio._transport import Transport
+from codestudio.collaboration.v1 import collaboration_service_pb2 as service_pb2
+from codestudio.collaboration.v1 import document_pb2
+from codestudio.collaboration.v1.collaboration_service_pb2_grpc import CollaborationServiceStub
+
+
+class CollaborationService:
+    """codestudio.collaboration.v1.CollaborationService."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def sync_code(
+        self, request: service_pb2.SyncCodeRequest, *, timeout: float | None = None
+    ) -> service_pb2.SyncResult:
+        """Apply edits given as plain text, all or nothing."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).SyncCode,
+            request,
+            timeout=timeout,
+            repeatable=bool(request.request_id),
+        )
+
+    async def open_document(
+        self, request: service_pb2.OpenDocumentRequest, *, timeout: float | None = None
+    ) -> document_pb2.Document:
+        """Open a document; create it with the given content if there is none."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).OpenDocument,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def get_document(
+        self, request: service_pb2.GetDocumentRequest, *, timeout: float | None = None
+    ) -> document_pb2.Document:
+        """Return a document with its text."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).GetDocument,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def list_documents(
+        self, request: service_pb2.ListDocumentsRequest, *, timeout: float | None = None
+    ) -> service_pb2.ListDocumentsResponse:
+        """Return one page of the documents of a project."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).ListDocuments,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def list_revisions(
+        self, request: service_pb2.ListRevisionsRequest, *, timeout: float | None = None
+    ) -> service_pb2.ListRevisionsResponse:
+        """Return one page of the revisions of a project or document."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).ListRevisions,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def get_revision(
+        self, request: service_pb2.GetRevisionRequest, *, timeout: float | None = None
+    ) -> service_pb2.GetRevisionResponse:
+        """Return a document's text as it was at a revision."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).GetRevision,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def restore_revision(
+        self, request: service_pb2.RestoreRevisionRequest, *, timeout: float | None = None
+    ) -> document_pb2.Document:
+        """Make a document's text what it was at a revision."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).RestoreRevision,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
