@@ -8,6 +8,7 @@ mistake hides no other.
 import dataclasses
 import difflib
 import enum
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -54,7 +55,7 @@ class Mark:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Kind:
-    """Names a type that is more than its Python type: ``cpu``, ``size`` or ``port``."""
+    """Names a type that is more than its Python type, such as ``cpu``."""
 
     name: str
 
@@ -66,7 +67,8 @@ class Setting:
     path: str
     description: str
     kind: str
-    """``integer``, ``number``, ``boolean``, ``string``, ``cpu``, ``size`` or ``port``."""
+    """``integer``, ``number``, ``boolean``, ``string``, ``cpu``, ``size``, ``port`` or
+    ``durations``: seconds by name."""
     default: Any
     """Its value where nothing else says; None for none."""
     mark: Mark
@@ -100,6 +102,8 @@ class Setting:
         """
         if isinstance(value, float) and value.is_integer() and self.kind in ("integer", "port"):
             value = int(value)  # JSON knows one kind of number
+        if self.kind == "durations" and isinstance(value, str) and not strict:
+            value = _from_json(value)
         try:
             return self.adapter.validate_python(value, strict=strict)
         except pydantic.ValidationError as error:
@@ -231,6 +235,7 @@ def shown(text: str) -> str:
 _ARTICLES = {
     "boolean": "true or false",
     "cpu": "CPU, such as 500m or 2",
+    "durations": "an object of seconds by namespace, none negative",
     "integer": "a whole number",
     "number": "a number",
     "port": "a port, a whole number",
@@ -277,6 +282,13 @@ def _setting(path: str, field: FieldInfo, follows: str) -> Setting:
         adapter=pydantic.TypeAdapter(annotation),
         follows=follows,
     )
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _bound(field: FieldInfo, kind: type[annotated_types.Ge | annotated_types.Le]) -> float | None:

@@ -17,6 +17,8 @@ from pydantic_core import PydanticCustomError
 from services.chassis import quantities
 from services.config.schema import Effect, Kind, Mark, Schema
 
+_TEN_YEARS = 10 * 365 * 86_400
+
 
 def _live(variable: str = "") -> Mark:
     return Mark(effect=Effect.LIVE, variable=variable)
@@ -75,6 +77,14 @@ SizeOrNone: TypeAlias = Annotated[
     Kind("size"),
     BeforeValidator(_number_as_text),
     _quantity("size", quantities.parse_memory, "Invalid memory specification", least=0),
+]
+Durations: TypeAlias = Annotated[
+    dict[
+        Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")],
+        Annotated[float, Field(ge=0, le=_TEN_YEARS)],
+    ],
+    Kind("durations"),
+    Field(max_length=1000),
 ]
 
 
@@ -151,14 +161,42 @@ class PathManagement(Section):
 class Collaboration(Section):
     """Live editing."""
 
-    enabled: Annotated[bool, _live()] = True
+    enabled: Annotated[bool, _at_start()] = True
     """Whether documents can be edited together."""
 
-    sync_interval: Annotated[int, Field(ge=50, le=60_000), _live()] = 1000
+    sync_interval: Annotated[int, Field(ge=50, le=60_000), _at_start()] = 1000
     """Milliseconds between two comparisons of a client's document with the server's."""
 
-    conflict_resolution: Annotated[Literal["auto", "reject"], _live()] = "auto"
+    conflict_resolution: Annotated[Literal["auto", "reject"], _at_start()] = "auto"
     """Whether a plain-text edit of an old revision is rebased (auto) or refused (reject)."""
+
+
+class Lifetime(Section):
+    """When an instance is stopped that nobody asked to stop. All in seconds, 0 for never."""
+
+    default_idle_timeout: Annotated[
+        float, Field(ge=0, le=_TEN_YEARS), _live("DEFAULT_IDLE_TIMEOUT")
+    ] = 0.0
+    """Time without use after which an instance is stopped that says nothing itself."""
+
+    idle_timeouts: Annotated[Durations, _live("IDLE_TIMEOUTS")] = {}
+    """The same for namespaces, by name."""
+
+    default_max_lifetime: Annotated[
+        float, Field(ge=0, le=_TEN_YEARS), _live("DEFAULT_MAX_LIFETIME")
+    ] = 0.0
+    """Time from its start after which an instance is stopped that says nothing itself."""
+
+    max_lifetimes: Annotated[Durations, _live("MAX_LIFETIMES")] = {}
+    """The same for namespaces, by name."""
+
+    stop_warning: Annotated[float, Field(ge=0, le=86_400), _live("STOP_WARNING_SECONDS")] = 300.0
+    """Time before such a stop at which it is warned of."""
+
+    longest_keep_alive: Annotated[
+        float, Field(ge=1, le=_TEN_YEARS), _live("KEEP_ALIVE_MOST_SECONDS")
+    ] = 86_400.0
+    """Longest keep-alive lease."""
 
 
 class Monitoring(Section):
@@ -221,6 +259,7 @@ class Instance(Service):
 
     port_allocation: PortAllocation
     resource_limits: ResourceLimits
+    lifetime: Lifetime
     secrets: StatefulSecrets
 
 

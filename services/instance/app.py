@@ -102,7 +102,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         reading=Reading(store=store, cache=cache, peers=peers),
         store=store,
         watches=Watches(store=store, feed=feed, heartbeat=settings.heartbeat_seconds),
-        reader=Reader(settings),
+        reader=Reader(lambda: in_force.current),
         lifetimes=lifetimes,
     )
     return lifecycle.App(

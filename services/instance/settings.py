@@ -53,27 +53,39 @@ class InstanceSettings(ServiceSettings):
     ports_tried: int = Field(default=20, ge=1)
     """Port ranges tried that something else on the machine listens in."""
 
-    default_idle_timeout: float = Field(default=0.0, ge=0)
+    default_idle_timeout: Annotated[float, Configured("lifetime.default_idle_timeout")] = Field(
+        default=0.0, ge=0
+    )
     """Stop an instance that says nothing itself after so long without use; 0 for never."""
 
-    idle_timeouts: dict[str, float] = Field(default_factory=dict)
+    idle_timeouts: Annotated[dict[str, float], Configured("lifetime.idle_timeouts")] = Field(
+        default_factory=dict
+    )
     """The same for namespaces by name, as a JSON object such as ``{"cs101": 3600}``."""
 
-    default_max_lifetime: float = Field(default=0.0, ge=0)
+    default_max_lifetime: Annotated[float, Configured("lifetime.default_max_lifetime")] = Field(
+        default=0.0, ge=0
+    )
     """Stop an instance that says nothing itself so long after its start; 0 for never."""
 
-    max_lifetimes: dict[str, float] = Field(default_factory=dict)
+    max_lifetimes: Annotated[dict[str, float], Configured("lifetime.max_lifetimes")] = Field(
+        default_factory=dict
+    )
     """The same for namespaces by name, as a JSON object."""
 
     least_limit_seconds: float = Field(default=60.0, gt=0)
     """Shortest idle_timeout and max_lifetime an instance may ask for: the runtime looks every
     15 s, and VS Code takes somebody for active for 70 s after a key."""
 
-    stop_warning_seconds: float = Field(default=300.0, ge=0)
+    stop_warning_seconds: Annotated[float, Configured("lifetime.stop_warning")] = Field(
+        default=300.0, ge=0
+    )
     """Warn so long before an instance is stopped for one of these; when a third is left, if
     that is later."""
 
-    keep_alive_most_seconds: float = Field(default=86_400.0, gt=0)
+    keep_alive_most_seconds: Annotated[float, Configured("lifetime.longest_keep_alive")] = Field(
+        default=86_400.0, gt=0
+    )
     """Longest keep-alive lease: whoever needs more renews it."""
 
     retry_first: float = Field(default=0.2, gt=0)

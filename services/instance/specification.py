@@ -7,7 +7,7 @@ first word. Items of a batch are ``configs[3].resources.cpu``.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from codestudio.instance.v1 import instance_pb2
@@ -56,13 +56,15 @@ class Specification:
 
 
 class Reader:
-    """Reads configs by the limits of the settings."""
+    """Reads configs by the limits of the settings, as they are at that moment."""
 
-    def __init__(self, settings: InstanceSettings) -> None:
+    def __init__(self, settings: Callable[[], InstanceSettings]) -> None:
+        """Prepare.
+
+        Args:
+            settings: Gives the settings in force.
+        """
         self._settings = settings
-        self._most_cpu = quantities.parse_cpu(settings.max_cpu_limit)
-        self._most_memory = quantities.parse_memory(settings.max_memory_limit)
-        self._most_storage = quantities.parse_memory(settings.max_storage_limit)
 
     def read(
         self, config: instance_pb2.InstanceConfig, wrong: validation.Violations, path: str
@@ -80,13 +82,21 @@ class Reader:
             wrong.add(f"{path}.namespace", names.RULE)
         if len(config.display_name) > _MOST_DISPLAY_NAME:
             wrong.add(f"{path}.display_name", f"must be at most {_MOST_DISPLAY_NAME} characters")
-        resources, settings = config.resources, self._settings
+        resources, settings = config.resources, self._settings()
         cpu = resources.cpu or settings.default_cpu_request
         memory = resources.memory or settings.default_memory_request
         storage = resources.storage or settings.default_storage_request
-        wrong.cpu(f"{path}.resources.cpu", cpu, most=self._most_cpu)
-        wrong.memory(f"{path}.resources.memory", memory, most=self._most_memory)
-        wrong.memory(f"{path}.resources.storage", storage, most=self._most_storage)
+        wrong.cpu(f"{path}.resources.cpu", cpu, most=quantities.parse_cpu(settings.max_cpu_limit))
+        wrong.memory(
+            f"{path}.resources.memory",
+            memory,
+            most=quantities.parse_memory(settings.max_memory_limit),
+        )
+        wrong.memory(
+            f"{path}.resources.storage",
+            storage,
+            most=quantities.parse_memory(settings.max_storage_limit),
+        )
         _environment(config.environment, wrong, f"{path}.environment")
         _labels(config.labels, wrong, f"{path}.labels")
         return Specification(
@@ -98,7 +108,7 @@ class Reader:
             cpu=cpu,
             memory=memory,
             storage=storage,
-            web_port=self._web_port(config.ports, wrong, f"{path}.ports"),
+            web_port=_web_port(settings, config.ports, wrong, f"{path}.ports"),
             desired=_desired(config.desired_state, wrong, f"{path}.desired_state"),
             idle_timeout=self.limit(config, "idle_timeout", wrong, path),
             max_lifetime=self.limit(config, "max_lifetime", wrong, path),
@@ -115,45 +125,50 @@ class Reader:
         if not given.HasField(field):
             return None
         value: duration_pb2.Duration = getattr(given, field)
-        least, length = self._settings.least_limit_seconds, translation.milliseconds(value)
+        least, length = self._settings().least_limit_seconds, translation.milliseconds(value)
         never = not value.seconds and not value.nanos
         if not never and not least * 1000 <= length <= _MOST_DURATION:
             wrong.add(f"{path}.{field}", f"must be {least:g}s to ten years, or 0 for never")
             return 0
         return length
 
-    def _web_port(
-        self, ports: instance_pb2.PortRequest, wrong: validation.Violations, path: str
-    ) -> int:
-        """Read the web port; a callback port alone asks for the range it belongs to."""
-        web, callback = ports.web_port, ports.callback_port
-        half = self._settings.port_range_size // 2
-        if callback and not 1024 <= callback <= 65535:
-            wrong.add(f"{path}.callback_port", f"must be 1024 to 65535, or 0, is {callback}")
-            callback = 0
-        if web and not 1024 <= web <= 65535:
-            wrong.add(f"{path}.web_port", f"must be 1024 to 65535, or 0, is {web}")
-            return 0
-        if web and callback and callback != web + half:
-            wrong.add(f"{path}.callback_port", f"must be web_port + {half}, {web + half}")
-        if not web and callback:
-            web, path = callback - half, f"{path}.callback_port"
-        else:
-            path = f"{path}.web_port"
-        if web and not self._starts_range(web):
-            first, size = self._settings.port_base, self._settings.port_range_size
-            ranges = self._settings.max_concurrent_instances
-            wrong.add(
-                path,
-                f"must begin a port range: {first}, {first + size}, … up to"
-                f" {first + size * (ranges - 1)}"
-                + (f" for the web port, plus {half}" if path.endswith("callback_port") else ""),
-            )
-        return web
 
-    def _starts_range(self, port: int) -> bool:
-        number, rest = divmod(port - self._settings.port_base, self._settings.port_range_size)
-        return rest == 0 and 0 <= number < self._settings.max_concurrent_instances
+def _web_port(
+    settings: InstanceSettings,
+    ports: instance_pb2.PortRequest,
+    wrong: validation.Violations,
+    path: str,
+) -> int:
+    """Read the web port; a callback port alone asks for the range it belongs to."""
+    web, callback = ports.web_port, ports.callback_port
+    half = settings.port_range_size // 2
+    if callback and not 1024 <= callback <= 65535:
+        wrong.add(f"{path}.callback_port", f"must be 1024 to 65535, or 0, is {callback}")
+        callback = 0
+    if web and not 1024 <= web <= 65535:
+        wrong.add(f"{path}.web_port", f"must be 1024 to 65535, or 0, is {web}")
+        return 0
+    if web and callback and callback != web + half:
+        wrong.add(f"{path}.callback_port", f"must be web_port + {half}, {web + half}")
+    if not web and callback:
+        web, path = callback - half, f"{path}.callback_port"
+    else:
+        path = f"{path}.web_port"
+    if web and not _starts_range(settings, web):
+        first, size = settings.port_base, settings.port_range_size
+        ranges = settings.max_concurrent_instances
+        wrong.add(
+            path,
+            f"must begin a port range: {first}, {first + size}, … up to"
+            f" {first + size * (ranges - 1)}"
+            + (f" for the web port, plus {half}" if path.endswith("callback_port") else ""),
+        )
+    return web
+
+
+def _starts_range(settings: InstanceSettings, port: int) -> bool:
+    number, rest = divmod(port - settings.port_base, settings.port_range_size)
+    return rest == 0 and 0 <= number < settings.max_concurrent_instances
 
 
 def _desired(value: int, wrong: validation.Violations, path: str) -> Desired:

@@ -68,6 +68,18 @@ def test_what_is_wrong_is_told(path: str, value: Any, why: str) -> None:
     assert str(caught.value).startswith(why)
 
 
+def test_seconds_by_namespace() -> None:
+    """One value, given and replaced whole; as JSON in a variable."""
+    setting = INSTANCE.settings["lifetime.idle_timeouts"]
+    assert setting.read({"cs101": 3600}) == {"cs101": 3600.0}
+    assert setting.read('{"cs101": 3600}', strict=False) == {"cs101": 3600.0}
+    for wrong in ({"cs101": -1}, {"CS 101": 1}, {"cs101": "1h"}, [1], "{", 5):
+        with pytest.raises(ValueError, match="must be an object of seconds by namespace"):
+            setting.read(wrong, strict=wrong != "{")
+    flat, violations = INSTANCE.flatten({"lifetime": {"idle_timeouts": {"cs101": 1}}})
+    assert (flat, violations) == ({"lifetime.idle_timeouts": {"cs101": 1}}, [])
+
+
 def test_numbers_are_quantities_too() -> None:
     """``cpu: 4`` is what people write; text of variables is read as what it stands for."""
     assert RESOURCE.settings["resource_limits.max_cpu_limit"].read(4) == "4"

@@ -20,7 +20,7 @@ from services.instance.workload import Phase, Workload
 from services.instance.workqueue import Urgency, Workqueue
 from tests.unit.instance.test_decide import NOW, record
 
-READER = Reader(InstanceSettings())
+READER = Reader(InstanceSettings)
 
 
 @given(st.text(max_size=200))

@@ -16,7 +16,7 @@ from services.instance.workload import Phase
 from tests.unit.instance.test_decide import record, seen, what
 from tests.unit.instance.worlds import ALICE, Killed, World, time_of
 
-READER = Reader(InstanceSettings())
+READER = Reader(InstanceSettings)
 
 
 async def _running(world: World) -> Record:
