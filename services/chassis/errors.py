@@ -161,16 +161,24 @@ BY_STATUS: Mapping[grpc.StatusCode, type[DomainError]] = {
 INTERNAL_ERROR = "INTERNAL_ERROR"
 """Code of everything nobody foresaw, as in the specification's error format."""
 
-_unavailable: dict[type[BaseException], str] = {}
+_unavailable: dict[type[BaseException], tuple[str, str]] = {}
 
 
-def unavailable_when(*kinds: type[BaseException], code: str) -> None:
+def unavailable_when(*kinds: type[BaseException], code: str, message: str = "") -> None:
     """Let a library's exceptions mean "a part is down": UNAVAILABLE with this code.
 
     Connectors declare what their library raises when its server cannot be
     reached; nothing else needs to know those libraries.
+
+    Args:
+        kinds: The exceptions.
+        code: The code, such as REDIS_UNAVAILABLE.
+        message: What people are told; by default that the part cannot be reached.
+
     """
-    _unavailable.update(dict.fromkeys(kinds, code))
+    part = code.removesuffix("_UNAVAILABLE").title()
+    told = message or f"{part} cannot be reached right now; try again shortly"
+    _unavailable.update(dict.fromkeys(kinds, (code, told)))
 
 
 def from_exception(error: BaseException) -> DomainError:
@@ -181,9 +189,8 @@ def from_exception(error: BaseException) -> DomainError:
         case grpc.aio.AioRpcError():
             return from_rpc_error(error)
     for kind in type(error).__mro__:
-        if code := _unavailable.get(kind):
-            part = code.removesuffix("_UNAVAILABLE").title()
-            return Unavailable(code, f"{part} cannot be reached right now; try again shortly")
+        if known := _unavailable.get(kind):
+            return Unavailable(*known)
     match error:
         case TimeoutError() | asyncio.TimeoutError():
             return DeadlineExceeded("DEADLINE_EXCEEDED", "It took longer than there was time for")

@@ -76,6 +76,23 @@ class ServiceSettings(BaseSettings):
     redis_pool_timeout: float = Field(default=30.0, gt=0)
     """Wait for a free connection to Redis at most (specification: acquireTimeoutMillis)."""
 
+    redis_pool_create_timeout: float = Field(default=30.0, gt=0)
+    """Make a connection to Redis at most, second attempt included (specification:
+    createTimeoutMillis). Each attempt also ends after `dependency_timeout`, which is shorter."""
+
+    redis_pool_create_retry_interval: float = Field(default=0.2, ge=0)
+    """Pause before the second attempt (specification: createRetryIntervalMillis)."""
+
+    redis_pool_destroy_timeout: float = Field(default=5.0, gt=0)
+    """Close a connection to Redis at most (specification: destroyTimeoutMillis)."""
+
+    redis_pool_idle_timeout: float = Field(default=30.0, gt=0)
+    """Close connections to Redis beyond `redis_pool_min` after (specification:
+    idleTimeoutMillis)."""
+
+    redis_pool_reap_interval: float = Field(default=1.0, gt=0)
+    """Time between two looks for such connections (specification: reapIntervalMillis)."""
+
     mongodb_url: str = "mongodb://127.0.0.1:27017/codestudio"
     """MongoDB, with the name of the database."""
 

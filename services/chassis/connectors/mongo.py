@@ -4,22 +4,28 @@ Motor has reached its end of life; callers keep to what PyMongo's own asyncio
 API has too, so that a change of library stays here.
 """
 
+import threading
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import errors as mongo_errors
+from pymongo import monitoring
 
 from services.chassis import errors
-from services.chassis.connectors import base
+from services.chassis.connectors import base, pool_metrics
 from services.chassis.settings import ServiceSettings
 
 DEFAULT_DATABASE = "codestudio"
 
 errors.unavailable_when(
     mongo_errors.ConnectionFailure,
-    mongo_errors.WaitQueueTimeoutError,
     mongo_errors.ExecutionTimeout,
     code="MONGODB_UNAVAILABLE",
+)
+errors.unavailable_when(
+    mongo_errors.WaitQueueTimeoutError,
+    code="MONGODB_POOL_EXHAUSTED",
+    message="Every connection to MongoDB is in use and none came free in time; try again shortly",
 )
 
 
@@ -35,6 +41,7 @@ class Mongo(base.Connector):
             settings.mongodb_url,
             appname=settings.microservice_name,
             tz_aware=True,
+            event_listeners=[_Watcher(settings.mongodb_pool_max)],
             maxPoolSize=settings.mongodb_pool_max,
             minPoolSize=settings.mongodb_pool_min,
             maxIdleTimeMS=int(settings.mongodb_max_idle * 1000),
@@ -59,3 +66,54 @@ class Mongo(base.Connector):
     async def close(self) -> None:
         """Close every connection."""
         self._motor.close()
+
+
+class _Watcher(monitoring.ConnectionPoolListener):
+    """Counts what the pool does; called on whatever thread it does it."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._watched = pool_metrics.Pool("mongodb", most=most)
+        self._lock = threading.Lock()
+        self._open = 0
+        self._in_use = 0
+        self._watched.follow(
+            in_use=lambda: self._in_use, idle=lambda: max(0, self._open - self._in_use)
+        )
+
+    def _count(self, *, opened: int = 0, taken: int = 0) -> None:
+        with self._lock:
+            self._open += opened
+            self._in_use += taken
+
+    def connection_created(self, event: monitoring.ConnectionCreatedEvent) -> None:
+        self._count(opened=1)
+
+    def connection_closed(self, event: monitoring.ConnectionClosedEvent) -> None:
+        self._count(opened=-1)
+
+    def connection_check_out_started(
+        self, event: monitoring.ConnectionCheckOutStartedEvent
+    ) -> None:
+        if self._in_use >= self._most:
+            self._watched.waits.inc()
+
+    def connection_checked_out(self, event: monitoring.ConnectionCheckedOutEvent) -> None:
+        self._count(taken=1)
+
+    def connection_checked_in(self, event: monitoring.ConnectionCheckedInEvent) -> None:
+        self._count(taken=-1)
+
+    def connection_check_out_failed(self, event: monitoring.ConnectionCheckOutFailedEvent) -> None:
+        if event.reason == monitoring.ConnectionCheckOutFailedReason.TIMEOUT:
+            self._watched.timeouts.inc()
+
+    def connection_ready(self, event: monitoring.ConnectionReadyEvent) -> None: ...
+
+    def pool_created(self, event: monitoring.PoolCreatedEvent) -> None: ...
+
+    def pool_ready(self, event: monitoring.PoolReadyEvent) -> None: ...
+
+    def pool_cleared(self, event: monitoring.PoolClearedEvent) -> None: ...
+
+    def pool_closed(self, event: monitoring.PoolClosedEvent) -> None: ...
