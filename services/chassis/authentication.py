@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 import structlog
 
-from services.chassis import errors, tokens
+from services.chassis import errors, metrics, tokens
 from services.chassis.identity import Caller
 
 _log = structlog.get_logger(__name__)
@@ -35,6 +35,9 @@ LEEWAY = 5
 
 MAX_TOKEN = 8192
 """Longest token in characters, as long as gRPC's metadata may be at all."""
+
+_HITS = metrics.CACHE_REQUESTS.labels("tokens", "hit")
+_MISSES = metrics.CACHE_REQUESTS.labels("tokens", "miss")
 
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp"]
 
@@ -69,7 +72,9 @@ class Authenticator:
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known is not None and now < known[0]:
+            _HITS.inc()
             return known[1]
+        _MISSES.inc()
         caller, expires = self._verify(token)
         if len(self._known) >= REMEMBERED:
             self._known.clear()

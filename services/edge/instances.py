@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 
-from services.chassis import errors, identity
+from services.chassis import errors, identity, metrics
 from services.chassis.mesh import Mesh
 from services.edge.store import Allocations
 
@@ -28,6 +28,9 @@ _TIMEOUT = 5.0
 # With an old answer at hand nobody should wait long for a new one, nor every request try.
 _TIMEOUT_WITH_STALE = 2.0
 _PAUSE_AFTER_FAILURE = 2.0
+
+_HITS = metrics.CACHE_REQUESTS.labels("editor_access", "hit")
+_MISSES = metrics.CACHE_REQUESTS.labels("editor_access", "miss")
 
 _Answer = TypeVar("_Answer")
 _Key = tuple[str, tuple[str, ...], str]
@@ -70,12 +73,14 @@ class Instances:
         if known is not None and self._is_running(known):
             if now - known.asked < self._fresh:
                 self._known.move_to_end(key)
+                _HITS.inc()
                 return known.instance
             usable = now - known.asked < self._stale and await self._is_still_there(known)
             if usable and now - known.failed < _PAUSE_AFTER_FAILURE:
                 return known.instance
         else:
             usable = False
+        _MISSES.inc()
         try:
             return await self._ask(key, caller, _TIMEOUT_WITH_STALE if usable else _TIMEOUT)
         except errors.DomainError as error:

@@ -21,6 +21,7 @@ from services.instance.record import Step
 from services.instance.servicer import InstanceServicer
 from services.instance.settings import InstanceSettings
 from services.instance.specification import Reader
+from services.instance.states import States
 from services.instance.store import Store
 from services.instance.stream import Event
 from services.instance.updates import Updates
@@ -45,6 +46,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         reserve_seconds=settings.reserve_seconds,
     )
     events = stream.open_stream(nats, max_age=settings.events_max_age)
+    states = States(redis=redis)
     queue = Workqueue()
 
     cache = Cache(
@@ -73,7 +75,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
             actions=Actions(peers=peers, workloads=workloads, policy=policy),
             withdrawal=withdrawal,
             workloads=workloads,
-            outbox=Outbox(nats=nats, redis=redis, events=events),
+            outbox=Outbox(nats=nats, states=states, events=events),
             cache=cache,
             queue=queue,
             policy=policy,
@@ -99,7 +101,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         ),
         desires=desires,
         updates=Updates(store=store, peers=peers, desires=desires, policy=policy),
-        reading=Reading(store=store, cache=cache, peers=peers),
+        reading=Reading(store=store, cache=cache, states=states, peers=peers),
         store=store,
         watches=Watches(store=store, feed=feed, heartbeat=settings.heartbeat_seconds),
         reader=Reader(lambda: in_force.current),

@@ -16,6 +16,11 @@ from collections.abc import Callable
 
 from codestudio.instance.v1 import instance_pb2
 
+from services.chassis import metrics
+
+_HITS = metrics.CACHE_REQUESTS.labels("instances", "hit")
+_MISSES = metrics.CACHE_REQUESTS.labels("instances", "miss")
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
@@ -43,10 +48,15 @@ class Cache:
     def get(self, instance_id: str) -> instance_pb2.Instance | None:
         """Return an instance if it is known well enough. Not to be changed by the caller."""
         entry = self._entries.get(instance_id)
-        if entry is None or entry.message is None:
+        if (
+            entry is None
+            or entry.message is None
+            or time.monotonic() >= entry.fresh_until
+            or not self._healthy()
+        ):
+            _MISSES.inc()
             return None
-        if time.monotonic() >= entry.fresh_until or not self._healthy():
-            return None
+        _HITS.inc()
         return entry.message
 
     def put(self, message: instance_pb2.Instance, *, read_at: float) -> None:

@@ -7,26 +7,21 @@ drops the copy by its id within two minutes, and readers by its version ever aft
 
 import asyncio
 import base64
-import json
 
 import nats.errors
 import nats.js.errors
 import structlog
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
-from google.protobuf import json_format
-from redis import exceptions as redis_errors
 
 from services.chassis import connectors, streams
 from services.instance import changes, stream
 from services.instance.record import Pending, Record
+from services.instance.states import States
 
 _log = structlog.get_logger(__name__)
 
 _TIMEOUT = 2.0
 """Seconds to wait for JetStream to have a message."""
-
-STATE_SECONDS = 60
-"""How long ``instance_state:<id>`` stays (specification, cacheInstanceState)."""
 
 _TYPES = {
     changes.ADDED: instance_service_pb2.InstanceEvent.TYPE_ADDED,
@@ -38,11 +33,9 @@ _TYPES = {
 class Outbox:
     """Publishes outboxes. Only the holder of an instance's lease may have its own told."""
 
-    def __init__(
-        self, *, nats: connectors.Nats, redis: connectors.Redis, events: streams.Stream
-    ) -> None:
+    def __init__(self, *, nats: connectors.Nats, states: States, events: streams.Stream) -> None:
         self._nats = nats
-        self._redis = redis
+        self._states = states
         self._events = events
         self._told: dict[str, tuple[int, int]] = {}
         """Newest change told by id, as `Record.order`, until it is taken out of the record."""
@@ -65,6 +58,7 @@ class Outbox:
         waiting = self.untold(record)
         if not waiting:
             return True
+        await self._show(waiting[-1])
         if not self._nats.ready:
             return False
         try:
@@ -78,7 +72,6 @@ class Outbox:
                 self._events.lost()
             _log.info("events wait", instance_id=record.id, why=str(error) or type(error).__name__)
             return False
-        await self._show(waiting[-1].kind, message)
         return True
 
     async def _publish(self, one: Pending, message: instance_pb2.Instance) -> None:
@@ -98,19 +91,13 @@ class Outbox:
                 headers={name: value for name, value in headers.items() if value},
             )
 
-    async def _show(self, kind: str, message: instance_pb2.Instance) -> None:
-        """Put the newest state where other services look for it."""
-        key = f"instance_state:{message.id}"
-        try:
-            if kind == changes.REMOVED:
-                await self._redis.client.delete(key)
-            else:
-                shown = json_format.MessageToDict(message, preserving_proto_field_name=True)
-                # It may hold secrets, and whoever wants the state does not need it.
-                shown.pop("environment", None)
-                await self._redis.client.set(key, json.dumps(shown), ex=STATE_SECONDS)
-        except redis_errors.RedisError:
-            _log.debug("state is not shown", instance_id=message.id)
+    async def _show(self, newest: Pending) -> None:
+        """Put the newest state where others look for it, also while nobody can be told."""
+        message = instance_pb2.Instance.FromString(base64.b64decode(newest.body))
+        if newest.kind == changes.REMOVED:
+            await self._states.hide(message.id)
+        else:
+            await self._states.show(message)
 
 
 def _order(message: instance_pb2.Instance) -> tuple[int, int]:

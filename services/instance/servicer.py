@@ -161,7 +161,7 @@ class InstanceServicer(instance_service_pb2_grpc.InstanceServiceServicer):
         self, request: instance_service_pb2.GetInstanceStatusRequest, context: _Context
     ) -> instance_service_pb2.InstanceStatus:
         """Return where an instance is in its life."""
-        return translation.status(await self._reading.instance(_id(request.id)))
+        return translation.status(await self._reading.status(_id(request.id)))
 
     async def GetInstanceLogs(
         self, request: instance_service_pb2.GetInstanceLogsRequest, context: _Context

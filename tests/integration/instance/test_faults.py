@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 
 import grpc
+import pytest
 from codestudio.common.v1 import error_pb2
-from codestudio.instance.v1 import instance_pb2
+from codestudio.instance.v1 import instance_pb2, instance_service_pb2
+from prometheus_client import REGISTRY
 
 from tests.integration.instance import rig, world
 
@@ -169,3 +173,40 @@ async def test_an_orphan_is_stopped_and_its_disk_kept(service: rig.Replica) -> N
 
     await rig.until(stopped, "the stray was stopped")
     assert "stray" in outside.disks
+
+
+async def test_the_state_is_told_while_the_database_is_away(parts: rig.Parts) -> None:
+    """Who waits for an instance that changed just now goes on being answered; owners still count.
+
+    What is not known is refused as always, and no decision is made on it.
+    """
+    stack = parts.stack
+    async with rig.replica(parts, cache_seconds=0.01, dependency_timeout=0.5) as service:
+        await service.create(id="seen")
+        await service.until("seen", "RUNNING")
+        before = _hits()
+        os.kill(stack.pid("mongo"), signal.SIGSTOP)
+        try:
+            await asyncio.sleep(0.05)  # what is in memory is too old by now
+            status = instance_service_pb2.GetInstanceStatusRequest(id="seen")
+            told = await service.stub.GetInstanceStatus(status, metadata=service.metadata)
+            assert (told.id, told.state) == ("seen", instance_pb2.INSTANCE_STATE_RUNNING)
+            assert _hits() == before + 1
+            for request, metadata, code in (
+                (status, service.as_user("mallory"), "INSTANCE_NOT_YOURS"),
+                (
+                    instance_service_pb2.GetInstanceStatusRequest(id="unseen"),
+                    service.metadata,
+                    "MONGODB_UNAVAILABLE",
+                ),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await service.stub.GetInstanceStatus(request, metadata=metadata)
+                assert rig.detail(refused.value).code == code
+        finally:
+            os.kill(stack.pid("mongo"), signal.SIGCONT)
+
+
+def _hits() -> float:
+    labels = {"cache": "instance_state", "result": "hit"}
+    return REGISTRY.get_sample_value("codestudio_cache_requests_total", labels) or 0.0

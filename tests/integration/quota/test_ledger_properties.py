@@ -13,7 +13,7 @@ from services.chassis import connectors, errors
 from services.chassis.settings import ServiceSettings
 from services.quota.amounts import MAX_AMOUNT, RESOURCES, Amounts
 from services.quota.ledger import Ledger
-from services.quota.store import Store
+from services.quota.store import Reservation, Store
 from tests.integration.quota.valkey import Valkey
 
 _LIMITS = Amounts(instances=4, cpu=10, memory=MAX_AMOUNT, storage=100)
@@ -77,6 +77,29 @@ class LedgerMachine(stateful.RuleBasedStateMachine):
         else:
             assert self.runner.run(reserving).amounts == asked
             self.held[instance] = asked
+
+    @stateful.rule(batch=st.lists(st.tuples(_instances, _asked), min_size=1, max_size=8))
+    def reserve_many(self, batch: list[tuple[str, Amounts]]) -> None:
+        """A batch does what its reservations would one by one."""
+        asked = [(self.namespace, instance, amounts) for instance, amounts in batch]
+        outcomes = self.runner.run(self.ledger.reserve_all(asked))
+        for (instance, amounts), outcome in zip(batch, outcomes, strict=True):
+            expected = self.expected(instance, amounts)
+            if expected:
+                assert isinstance(outcome, errors.ResourceExhausted)
+                names = ",".join(name for name, _ in expected)
+                assert outcome.metadata["resources"] == names
+            else:
+                assert isinstance(outcome, Reservation)
+                assert outcome.amounts == amounts
+                self.held[instance] = amounts
+
+    @stateful.rule(instances=st.lists(_instances, min_size=1, max_size=8))
+    def release_many(self, instances: list[str]) -> None:
+        asked = [(self.namespace, instance) for instance in instances]
+        self.runner.run(self.ledger.release_all(asked))
+        for instance in instances:
+            self.held.pop(instance, None)
 
     @stateful.rule(instance=_instances, asked=_asked)
     def check(self, instance: str, asked: Amounts) -> None:
@@ -150,5 +173,28 @@ def test_ledger_agrees_with_its_model(valkey: Valkey) -> None:
         lambda: LedgerMachine(valkey.url),
         settings=hypothesis.settings(
             max_examples=40, stateful_step_count=30, deadline=None, derandomize=True
+        ),
+    )
+
+
+class CrashingMachine(LedgerMachine):
+    """Does the same while the server is killed between any two calls."""
+
+    def __init__(self, server: Valkey) -> None:
+        super().__init__(server.url)
+        self.server = server
+
+    @stateful.rule()
+    def crash(self) -> None:
+        self.server.kill()
+        self.server.start()
+
+
+def test_ledger_agrees_with_its_model_after_kill(own_valkey: Valkey) -> None:
+    """What was answered is what there is, however often Valkey was killed in between."""
+    stateful.run_state_machine_as_test(
+        lambda: CrashingMachine(own_valkey),
+        settings=hypothesis.settings(
+            max_examples=12, stateful_step_count=30, deadline=None, derandomize=True
         ),
     )

@@ -54,6 +54,12 @@ class Valkey:
             self._process.wait()
             self._process = None
 
+    def cut(self, size: int) -> None:
+        """Cut so many bytes off the end of what it wrote; only while it does not run."""
+        file = max(self._directory.rglob("*.incr.aof"), key=lambda one: one.stat().st_mtime)
+        with file.open("r+b") as written:
+            written.truncate(max(0, file.stat().st_size - size))
+
     def lose_data(self) -> None:
         """Remove what it wrote; only while it does not run."""
         for file in sorted(self._directory.rglob("*"), reverse=True):
