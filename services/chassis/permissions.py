@@ -25,7 +25,10 @@ ROLES: Mapping[str, frozenset[str]] = {
         }
     ),
     "viewer": frozenset(
-        f"{things}.{verb}" for things in _PUBLIC for verb in ("get", "list", "watch")
+        {
+            "collaboration.read",
+            *(f"{things}.{verb}" for things in _PUBLIC for verb in ("get", "list", "watch")),
+        }
     ),
 }
 """Patterns of each role of users."""

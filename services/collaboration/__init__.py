@@ -1,0 +1,1 @@
+"""The Collaboration service: documents that many edit at once."""

@@ -1,0 +1,7 @@
+"""Runs the collaboration service: ``python -m services.collaboration``."""
+
+from services.chassis import lifecycle
+from services.collaboration import app, settings
+
+if __name__ == "__main__":
+    lifecycle.run(settings.CollaborationSettings, app.compose)

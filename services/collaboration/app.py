@@ -1,0 +1,60 @@
+"""Puts the collaboration service together."""
+
+import uuid
+
+from services.chassis import connectors, lifecycle
+from services.collaboration import servicer, text
+from services.collaboration.loading import Loader
+from services.collaboration.log import Log
+from services.collaboration.opening import Opening
+from services.collaboration.presence import Presence
+from services.collaboration.room import Limits, Room
+from services.collaboration.rooms import Rooms
+from services.collaboration.settings import CollaborationSettings
+from services.collaboration.store import Store
+
+
+def compose(settings: CollaborationSettings) -> lifecycle.App:
+    """Give the service: its connections, its servicer and its background work."""
+    text.check_unit()
+    mongo = connectors.Mongo(settings)
+    nats = connectors.Nats(settings)
+    origin = settings.replica_id or uuid.uuid4().hex[:12]
+
+    store = Store(mongo=mongo)
+    log = Log(nats=nats, origin=origin, timeout=settings.dependency_timeout)
+    limits = Limits(
+        document_bytes=settings.document_max_bytes,
+        update_bytes=settings.update_max_bytes,
+        backlog_bytes=settings.backlog_bytes,
+        flush_per_client=settings.flush_per_client,
+        log_tick=settings.log_tick,
+        log_give_up=settings.log_give_up,
+    )
+    loader = Loader(store=store, log=log, origin=origin, limits=limits)
+    rooms = Rooms(store=store, log=log, loader=loader, settings=settings)
+    presence = Presence(nats=nats, origin=origin, loaded=rooms.loaded)
+
+    def introduce(room: Room) -> None:
+        room.on_awareness = presence.say
+        presence.ask(room)
+
+    rooms.on_load = introduce
+    # Methods it does not have are answered UNIMPLEMENTED.
+    serving = servicer.CollaborationServicer(  # type: ignore[abstract]
+        rooms=rooms, opening=Opening(store=store), store=store, settings=settings
+    )
+    return lifecycle.App(
+        grpc=[
+            lifecycle.Servicer(
+                servicer.register, serving, "codestudio.collaboration.v1.CollaborationService"
+            )
+        ],
+        connectors=[mongo, nats],
+        tasks={
+            "follow the log": lambda: log.follow(rooms.entered, rooms.lost),
+            "sweep": rooms.sweep,
+            "tell presence": presence.run,
+        },
+        on_stop=[rooms.close],
+    )

@@ -1,0 +1,143 @@
+"""Who is in a document and where: states of y-protocols' awareness, kept but never understood.
+
+A state is JSON that its client renews; the newer clock wins; null means gone. The server relays
+states as they are, and does not resolve the cursors in them: that differs between languages for
+text beyond ASCII.
+"""
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable
+
+from services.collaboration import ywire
+
+MAX_STATE = 16 * 1024
+"""Largest state of one client, in bytes."""
+MAX_CLIENTS = 10_000
+"""States kept of one document at most; more are not taken."""
+
+_GONE = b"null"
+
+
+@dataclasses.dataclass(slots=True)
+class _State:
+    clock: int
+    content: bytes
+    """JSON; ``null`` for a client that is gone."""
+    renewed: float
+    version: int
+    """When it last changed, in changes of the whole document."""
+    encoded: bytes
+    """As it stands in an awareness update."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Said:
+    """What an update says of one client."""
+
+    client: int
+    clock: int
+    content: bytes
+
+
+def read(update: bytes) -> list[Said]:
+    """Read an awareness update.
+
+    Raises:
+        ywire.Malformed: It is none, or a state in it is no JSON or too large: other clients would
+            fail at it.
+    """
+    reader = ywire.Reader(update)
+    count = reader.uint()
+    if count * 3 > reader.left:
+        raise ywire.Malformed(f"{count} clients are announced, {reader.left} bytes are there")
+    found = []
+    for _ in range(count):
+        client, clock, content = reader.uint(), reader.uint(), reader.bytes()
+        if len(content) > MAX_STATE:
+            raise ywire.Malformed(f"a state has {len(content)} bytes, {MAX_STATE} are allowed")
+        if content != _GONE:
+            try:
+                json.loads(content)
+            except (ValueError, RecursionError):
+                raise ywire.Malformed("a state is no JSON") from None
+        found.append(Said(client, clock, content))
+    reader.end()
+    return found
+
+
+class Awareness:
+    """The states of one document's clients."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, _State] = {}
+        self.version = 0
+        """Counts changes; a reader remembers it to ask for what came since."""
+
+    def __len__(self) -> int:
+        return sum(one.content != _GONE for one in self._states.values())
+
+    def apply(self, said: Iterable[Said], now: float) -> list[int]:
+        """Take what is newer than what is known; returns the clients it is about."""
+        changed = []
+        for one in said:
+            known = self._states.get(one.client)
+            if known is None:
+                # A first clock of 0 is ignored (y-protocols); a farewell of a stranger is nothing.
+                if one.clock == 0 or one.content == _GONE or len(self._states) >= MAX_CLIENTS:
+                    continue
+            elif one.clock < known.clock or (
+                # At the same clock only a farewell is news.
+                one.clock == known.clock and (one.content != _GONE or known.content == _GONE)
+            ):
+                if one.clock == known.clock:
+                    known.renewed = now
+                continue
+            self._put(one.client, one.clock, one.content, now)
+            changed.append(one.client)
+        return changed
+
+    def forget(self, clients: Iterable[int], now: float) -> list[int]:
+        """Let clients be gone; returns those that were there."""
+        changed = []
+        for client in clients:
+            known = self._states.get(client)
+            if known is not None and known.content != _GONE:
+                # At the same clock, as y-protocols does: the client's next word is newer.
+                self._put(client, known.clock, _GONE, now)
+                changed.append(client)
+        return changed
+
+    def expire(self, now: float, seconds: float) -> list[int]:
+        """Let clients be gone that did not renew their state; returns them."""
+        old = [
+            client
+            for client, one in self._states.items()
+            if one.content != _GONE and now - one.renewed > seconds
+        ]
+        for client, one in list(self._states.items()):
+            # Kept for a while after it is gone: its last words may still be on their way.
+            if one.content == _GONE and now - one.renewed > 2 * seconds:
+                del self._states[client]
+        return self.forget(old, now)
+
+    def everything(self) -> bytes:
+        """Return all who are there, as an update; empty if nobody is."""
+        found = [one.encoded for one in self._states.values() if one.content != _GONE]
+        return ywire.write_uint(len(found)) + b"".join(found) if found else b""
+
+    def since(self, version: int) -> list[int]:
+        """Return the clients that changed since a version."""
+        return [client for client, one in self._states.items() if one.version > version]
+
+    def update(self, clients: Collection[int]) -> bytes:
+        """Return the newest of some clients, as an update."""
+        found = [self._states[client].encoded for client in clients if client in self._states]
+        return ywire.write_uint(len(found)) + b"".join(found)
+
+    def _put(self, client: int, clock: int, content: bytes, now: float) -> None:
+        self.version += 1
+        encoded = ywire.write_uint(client) + ywire.write_uint(clock) + ywire.write_bytes(content)
+        # Popped first, so that the newest come last.
+        self._states.pop(client, None)
+        self._states[client] = _State(clock, content, now, self.version, encoded)

@@ -1,0 +1,297 @@
+"""The log of all documents' updates: the JetStream stream CODE.
+
+An update is stored when it is in here. The order of a document's entries on the stream is their
+order everywhere, and their number is its revision. Each replica follows the whole stream with one
+consumer; what it may have missed (a slow moment, a NATS that was killed) it reads again by
+sequence number, so nobody else has to care.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js import api
+
+from services.chassis import connectors, errors
+from services.collaboration import entry
+from services.collaboration.entry import Draft, Entry
+from services.collaboration.names import Name
+
+_log = structlog.get_logger(__name__)
+
+NAME = "CODE"
+_SUBJECTS = f"{entry.SUBJECT}.>"
+
+_DUPLICATES = 120.0
+"""Seconds for which a second message of one id is no second entry; longer than anything is tried
+again (`CollaborationSettings.log_give_up`)."""
+_STREAM_EXISTS = 10058
+"""JetStream's code for a stream of that name with another configuration."""
+_CHECK_EVERY = 2.0
+"""Seconds of silence after which a consumer is asked whether it is still there: a NATS that was
+killed comes back without it, and says nothing."""
+_INACTIVE = 30.0
+_PAUSE = 0.2
+_HEADERS_ROOM = 64 * 1024
+"""Bytes of a message that its headers may take."""
+_HISTORY_SECONDS = 30.0
+
+
+class Lost(errors.Unavailable):
+    """The stream is another one than before: what it held is gone."""
+
+    def __init__(self) -> None:
+        super().__init__("LOG_LOST", "The log was made anew; join again with what you hold")
+
+
+class Gap(nats.errors.Error):
+    """Messages were dropped on the way: they have to be read again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Extent:
+    """What the stream is at one moment."""
+
+    identity: str
+    """Changes when the stream is made anew, having lost everything."""
+    last: int
+    """Sequence number of its newest message; 0 if it never had any."""
+
+
+class Log:
+    """Stores updates, and tells of every one that is stored."""
+
+    def __init__(self, *, nats: connectors.Nats, origin: str, timeout: float) -> None:
+        """Prepare.
+
+        Args:
+            nats: The connection.
+            origin: Name of this replica, written into its entries.
+            timeout: Seconds to wait for JetStream's answer.
+        """
+        self._nats = nats
+        self._origin = origin
+        self._timeout = timeout
+        self._identity = ""
+        self._last = 0
+        self._followed = asyncio.Event()
+
+    @property
+    def identity(self) -> str:
+        """Which stream is followed; empty before the first was found."""
+        return self._identity
+
+    async def wait_followed(self) -> None:
+        """Wait until it is followed: before, entries would be missed."""
+        await self._followed.wait()
+
+    async def extent(self) -> Extent:
+        """Return what the stream is now; makes it if there is none.
+
+        Raises:
+            nats.errors.Error: NATS cannot be reached.
+        """
+        jetstream = self._nats.jetstream
+        try:
+            info = await jetstream.stream_info(NAME)
+        except nats.js.errors.NotFoundError:
+            await self._make()
+            info = await jetstream.stream_info(NAME)
+        created = info.created
+        identity = (
+            created.astimezone(datetime.UTC).isoformat()
+            if isinstance(created, datetime.datetime)
+            else str(created)
+        )
+        return Extent(identity=identity, last=info.state.last_seq)
+
+    async def store(self, name: Name, epoch: str, draft: Draft) -> None:
+        """Store an update.
+
+        When this returns it is stored; when it raises it may be, and may be stored again under
+        the same id.
+
+        Raises:
+            nats.errors.Error: NATS cannot be reached, or refuses.
+        """
+        size = min(self._nats.client.max_payload, 1024 * 1024) - _HEADERS_ROOM
+        subject = name.subject(entry.SUBJECT)
+        parts = max(1, -(-len(draft.update) // size))
+        for part in range(parts):
+            async with asyncio.timeout(self._timeout):
+                await self._nats.jetstream.publish(
+                    subject,
+                    draft.update[part * size : (part + 1) * size],
+                    timeout=self._timeout,
+                    stream=NAME,
+                    headers=entry.headers(draft, epoch, self._origin, part, parts),
+                )
+
+    async def last(self, name: Name) -> int:
+        """Return the sequence number of a document's newest message; 0 if there is none.
+
+        Raises:
+            nats.errors.Error: NATS cannot be reached.
+        """
+        try:
+            message = await self._nats.jetstream.get_last_msg(NAME, name.subject(entry.SUBJECT))
+        except nats.js.errors.NotFoundError:
+            return 0
+        return message.seq or 0
+
+    async def read(self, name: Name, after: int, until: int) -> list[Entry]:
+        """Return a document's entries behind one sequence number up to another.
+
+        Raises:
+            nats.errors.Error: NATS cannot be reached, or lost some on the way.
+            TimeoutError: They do not come.
+        """
+        if after >= until:
+            return []
+        found: list[Entry] = []
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def take(message: Msg, sequence: int) -> None:
+            if sequence > until:
+                return
+            if (one := entry.read(message)) is not None:
+                found.append(one)
+            if sequence == until and not done.done():
+                done.set_result(None)
+
+        async with (
+            asyncio.timeout(_HISTORY_SECONDS),
+            self._consuming(name.subject(entry.SUBJECT), after, take, done),
+        ):
+            await done
+        return found
+
+    async def trim(self, name: Name, upto: int) -> None:
+        """Remove a document's messages up to a sequence number.
+
+        Raises:
+            nats.errors.Error: NATS cannot be reached.
+        """
+        if upto > 0:
+            await self._nats.jetstream.purge_stream(
+                NAME, seq=upto + 1, subject=name.subject(entry.SUBJECT)
+            )
+
+    async def follow(self, on_entry: Callable[[Entry], None], on_lost: Callable[[], None]) -> None:
+        """Tell of every entry stored from now on, in order, for ever.
+
+        Args:
+            on_entry: Called with each entry; must not wait.
+            on_lost: Called when the stream was made anew.
+        """
+        while True:
+            await self._nats.wait_ready()
+            try:
+                await self._follow(on_entry, on_lost)
+            except (nats.errors.Error, OSError, TimeoutError) as error:
+                _log.info("log broke off", why=str(error) or type(error).__name__)
+            await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    async def _follow(self, on_entry: Callable[[Entry], None], on_lost: Callable[[], None]) -> None:
+        extent = await self.extent()
+        if extent.identity != self._identity or extent.last < self._last:
+            if self._identity:
+                _log.error("the log was made anew", stream=extent.identity)
+                on_lost()
+            self._identity = extent.identity
+            self._last = extent.last
+        loop = asyncio.get_running_loop()
+        broken: asyncio.Future[None] = loop.create_future()
+        heard = loop.time()
+
+        def take(message: Msg, sequence: int) -> None:
+            nonlocal heard
+            heard = loop.time()
+            self._last = sequence
+            if (one := entry.read(message)) is not None:
+                on_entry(one)
+
+        async with self._consuming(_SUBJECTS, self._last, take, broken) as subscription:
+            self._followed.set()
+            while True:
+                await asyncio.wait([broken], timeout=_CHECK_EVERY)
+                if broken.done():
+                    broken.result()
+                if loop.time() - heard >= _CHECK_EVERY:
+                    async with asyncio.timeout(self._timeout):
+                        await subscription.consumer_info()
+                    # A stream that was made anew has consumers of its own, but to be sure.
+                    if (await self.extent()).identity != self._identity:
+                        return
+
+    @contextlib.asynccontextmanager
+    async def _consuming(
+        self,
+        subject: str,
+        after: int,
+        take: Callable[[Msg, int], None],
+        broken: asyncio.Future[None],
+    ) -> AsyncIterator[Any]:
+        """Call `take` with each message behind a sequence number; fails `broken` on a gap."""
+        expected = 1
+
+        async def received(message: Msg) -> None:
+            nonlocal expected
+            if broken.done():
+                return
+            sequence = message.metadata.sequence
+            if sequence.consumer != expected:
+                # Dropped on the way: we were too slow, or the connection broke.
+                broken.set_exception(Gap(f"message {expected} of {subject} is missing"))
+                return
+            expected += 1
+            try:
+                take(message, sequence.stream)
+            except Exception as error:  # noqa: BLE001 - told to whoever waits
+                broken.set_exception(error)
+
+        subscription = await self._nats.jetstream.subscribe(
+            subject,
+            stream=NAME,
+            cb=received,
+            manual_ack=True,
+            config=api.ConsumerConfig(
+                deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=after + 1,
+                ack_policy=api.AckPolicy.NONE,
+                mem_storage=True,
+                num_replicas=1,
+                inactive_threshold=_INACTIVE,
+            ),
+        )
+        try:
+            yield subscription
+        finally:
+            if broken.done() and not broken.cancelled():
+                broken.exception()
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await subscription.unsubscribe()
+
+    async def _make(self) -> None:
+        try:
+            await self._nats.jetstream.add_stream(
+                name=NAME,
+                subjects=[_SUBJECTS],
+                storage=api.StorageType.FILE,
+                duplicate_window=_DUPLICATES,
+                # A full disk refuses what is new rather than forget what is acknowledged.
+                discard=api.DiscardPolicy.NEW,
+                allow_direct=True,
+            )
+        except nats.js.errors.BadRequestError as error:
+            # Another replica made it just now, its own way.
+            if error.err_code != _STREAM_EXISTS:
+                raise

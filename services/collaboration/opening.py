@@ -1,0 +1,35 @@
+"""Opens documents: creates what is not there, once, however many ask at the same moment."""
+
+import uuid
+
+from services.chassis import clock
+from services.collaboration import history, names
+from services.collaboration.store import Snapshot, Store
+
+MAX_INITIAL_BYTES = 16 * 1024**2
+"""Largest content to open a document with, in bytes of UTF-8 (contract, OpenDocumentRequest)."""
+
+
+class Opening:
+    """Creates documents."""
+
+    def __init__(self, *, store: Store) -> None:
+        self._store = store
+
+    async def ensure(self, name: names.Name, content: str) -> bool:
+        """Create a document with a content unless there is one; whether this did.
+
+        The content becomes an update here and only here, and is stored together with the
+        document's identity in one atomic step. Whoever comes second takes what is there.
+        """
+        if await self._store.generation(name):
+            return False
+        snapshot = Snapshot(
+            revision=1,
+            sequence=0,
+            stream="",
+            state=history.seed(content),
+            length=len(content),
+        )
+        now = int(clock.now().timestamp() * 1000)
+        return await self._store.create(name, uuid.uuid4().hex, snapshot, now)

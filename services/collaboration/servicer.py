@@ -1,0 +1,146 @@
+"""The contract of the collaboration service, in terms of its rooms."""
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias, cast
+
+import grpc
+from codestudio.collaboration.v1 import (
+    collaboration_service_pb2,
+    collaboration_service_pb2_grpc,
+    document_pb2,
+)
+
+from services.chassis import identity
+from services.chassis.validation import Violations
+from services.collaboration import access, listing, names, translation
+from services.collaboration.opening import MAX_INITIAL_BYTES, Opening
+from services.collaboration.room import Room
+from services.collaboration.rooms import Rooms
+from services.collaboration.session import Session
+from services.collaboration.settings import CollaborationSettings
+from services.collaboration.store import Store
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceServicer):
+    """Documents and their live editing."""
+
+    def __init__(
+        self, *, rooms: Rooms, opening: Opening, store: Store, settings: CollaborationSettings
+    ) -> None:
+        self._rooms = rooms
+        self._opening = opening
+        self._store = store
+        self._settings = settings
+
+    async def Collaborate(  # type: ignore[override]  # bytes both ways: see `register`
+        self, request_iterator: AsyncIterator[bytes], context: _Context
+    ) -> AsyncIterator[bytes]:
+        """Edit documents live."""
+        session = Session(
+            requests=request_iterator,
+            caller=identity.current(),
+            rooms=self._rooms,
+            settings=self._settings,
+        )
+        answers = session.answers()
+        try:
+            async for frame in answers:
+                yield frame
+        finally:
+            await answers.aclose()  # type: ignore[attr-defined]
+
+    async def OpenDocument(
+        self, request: collaboration_service_pb2.OpenDocumentRequest, context: _Context
+    ) -> document_pb2.Document:
+        """Open a document, creating it where there is none."""
+        wrong = Violations()
+        name = names.name(wrong, "name", request.name)
+        size = len(request.initial_content.encode())
+        if size > MAX_INITIAL_BYTES:
+            wrong.add("initial_content", f"must be at most {MAX_INITIAL_BYTES} bytes, is {size}")
+        wrong.check()
+        access.check(identity.current(), name)
+        await self._opening.ensure(name, request.initial_content)
+        async with self._rooms.holding(name) as room:
+            return self._document(room, with_state=request.include_state)
+
+    async def GetDocument(
+        self, request: collaboration_service_pb2.GetDocumentRequest, context: _Context
+    ) -> document_pb2.Document:
+        """Return a document with its text."""
+        wrong = Violations()
+        name = names.name(wrong, "name", request.name)
+        wrong.check()
+        access.check(identity.current(), name)
+        async with self._rooms.holding(name) as room:
+            found = self._document(room, with_state=request.include_state)
+            found.text = room.stored_text()
+            found.length = len(found.text)
+            return found
+
+    async def ListDocuments(
+        self, request: collaboration_service_pb2.ListDocumentsRequest, context: _Context
+    ) -> collaboration_service_pb2.ListDocumentsResponse:
+        """List the documents of a project."""
+        wrong = Violations()
+        namespace = names.namespace(wrong, "namespace", request.namespace)
+        project = names.project(wrong, "project", request.project)
+        size = listing.size(wrong, request.page_size)
+        after = listing.read_token(wrong, request.page_token)
+        wrong.check()
+        access.check_namespace(identity.current(), namespace)
+        found = await self._store.page(namespace, project, after, size + 1)
+        more = len(found) > size
+        writes = access.may_write(identity.current())
+        documents = []
+        for summary in found[:size]:
+            room = self._rooms.loaded(summary.name)
+            documents.append(
+                translation.summary(summary, writes=writes)
+                if room is None or room.failure is not None
+                else translation.document(room, writes=writes)
+            )
+        return collaboration_service_pb2.ListDocumentsResponse(
+            documents=documents,
+            next_page_token=listing.token(found[size - 1].name.path) if more else "",
+        )
+
+    def _document(self, room: Room, *, with_state: bool) -> document_pb2.Document:
+        found = translation.document(room, writes=access.may_write(identity.current()))
+        if with_state:
+            found.state = room.state()
+        return found
+
+
+def register(servicer: CollaborationServicer, server: Any) -> None:
+    """Add the servicer to a server, with Collaborate's messages left as bytes.
+
+    A frame that goes to a hundred clients is serialised once (`frames`), and what is no message
+    is answered in-band, by the session.
+    """
+    collaboration_service_pb2_grpc.add_CollaborationServiceServicer_to_server(
+        servicer,
+        cast("grpc.aio.Server", _BytesForStreams(server)),
+    )
+
+
+class _BytesForStreams:
+    """What the generated code takes for a server."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        """Leave out: the registered ones are the same."""
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        """Add the service, with the handler of Collaborate replaced."""
+        chosen = dict(handlers)
+        chosen["Collaborate"] = grpc.stream_stream_rpc_method_handler(
+            handlers["Collaborate"].stream_stream
+        )
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, chosen),)
+        )

@@ -1,0 +1,280 @@
+"""One stream of Collaborate: a client, and the documents it has open on it."""
+
+import asyncio
+import collections
+from collections.abc import AsyncIterator
+
+import structlog
+from codestudio.collaboration.v1 import collaborate_pb2
+from google.protobuf.message import DecodeError
+
+from services.chassis import cancellation, errors, identity, lifecycle
+from services.chassis.validation import Violations
+from services.collaboration import access, frames, measures, names, segments, translation, ywire
+from services.collaboration.room import Room
+from services.collaboration.rooms import Rooms
+from services.collaboration.settings import CollaborationSettings
+from services.collaboration.subscriber import Subscriber
+
+_log = structlog.get_logger(__name__)
+
+_ANSWERS_WAITING = 8
+"""Answers to requests that may wait to be sent; then no further request is read."""
+
+Request = collaborate_pb2.CollaborateRequest
+
+
+class _Channel:
+    """One document on the stream."""
+
+    def __init__(self, number: int, room: Room, subscriber: Subscriber) -> None:
+        self.number = number
+        self.prefix = frames.channel(number)
+        self.room = room
+        self.subscriber = subscriber
+
+
+class Session:
+    """Serves one stream: `answers` gives what to send, one frame after the other.
+
+    While a frame is on its way nothing is prepared: what comes meanwhile stays in the rooms, and
+    leaves as one frame when the client has taken the last.
+    """
+
+    def __init__(
+        self,
+        *,
+        requests: AsyncIterator[bytes],
+        caller: identity.Caller,
+        rooms: Rooms,
+        settings: CollaborationSettings,
+    ) -> None:
+        self._requests = requests
+        self._caller = caller
+        self._writes = access.may_write(caller)
+        self._rooms = rooms
+        self._settings = settings
+        self._channels: dict[int, _Channel] = {}
+        self._woken: dict[_Channel, None] = {}
+        self._answers: collections.deque[bytes] = collections.deque()
+        self._event = asyncio.Event()
+        self._room_for_answers = asyncio.Event()
+        self._room_for_answers.set()
+        self._over = False
+        self._loop = asyncio.get_running_loop()
+        self._sent_at = self._loop.time()
+
+    async def answers(self) -> AsyncIterator[bytes]:
+        """Give frame after frame until the client or the service ends it."""
+        draining = asyncio.ensure_future(lifecycle.draining().wait())
+        draining.add_done_callback(lambda _: self._event.set())
+        reading = asyncio.create_task(self._read(), name="read collaborate")
+        beat = self._loop.call_later(self._settings.heartbeat_seconds, self._event.set)
+        try:
+            while True:
+                self._event.clear()
+                while self._answers or self._woken:
+                    for frame in self._due():
+                        self._sent_at = self._loop.time()
+                        yield frame
+                if self._over:
+                    return
+                if draining.done():
+                    yield frames.error(
+                        0,
+                        errors.Unavailable(
+                            "SERVER_SHUTTING_DOWN", "This replica is going; join again elsewhere"
+                        ),
+                    )
+                    return
+                silent = self._loop.time() - self._sent_at
+                if silent >= self._settings.heartbeat_seconds:
+                    self._sent_at = self._loop.time()
+                    yield frames.heartbeat()
+                    silent = 0.0
+                beat.cancel()
+                beat = self._loop.call_later(
+                    self._settings.heartbeat_seconds - silent, self._event.set
+                )
+                await self._event.wait()
+        finally:
+            beat.cancel()
+            draining.cancel()
+            for channel in list(self._channels.values()):
+                self._leave(channel)
+            # Ended last: a stream whose end nobody awaits would leak.
+            await cancellation.cancel([reading], grace=5.0)
+
+    def _due(self) -> list[bytes]:
+        """Return what can be sent now."""
+        found = list(self._answers)
+        self._answers.clear()
+        self._room_for_answers.set()
+        woken, self._woken = self._woken, {}
+        for channel in woken:
+            if self._channels.get(channel.number) is channel:
+                found.extend(self._news(channel))
+        return found
+
+    def _news(self, channel: _Channel) -> list[bytes]:
+        """Return what a channel has to be told."""
+        room, subscriber = channel.room, channel.subscriber
+        if subscriber.failure is not None:
+            self._leave(channel)
+            return [frames.error(channel.number, subscriber.failure)]
+        found = []
+        if subscriber.at < room.segments.end:
+            try:
+                frame = room.segments.frame(subscriber.at, subscriber, frames.update)
+            except segments.Behind:
+                measures.RESYNCS.labels("slow").inc()
+                subscriber.must_resync = True
+            else:
+                subscriber.at = room.segments.end
+                if frame is not None:
+                    measures.FRAMES.labels("grpc").inc()
+                    found.append(channel.prefix + frame)
+        if (ack := subscriber.take_ack()) is not None:
+            found.append(frames.ack(channel.number, *ack))
+        if subscriber.must_resync:
+            self._leave(channel)
+            found.append(frames.resync(channel.number, room.state_vector()))
+        elif (said := room.awareness_for(subscriber)) is not None:
+            found.append(channel.prefix + frames.awareness(said))
+        return found
+
+    def _wake(self, channel: _Channel) -> None:
+        self._woken[channel] = None
+        self._event.set()
+
+    async def _read(self) -> None:
+        try:
+            async for raw in self._requests:
+                await self._room_for_answers.wait()
+                try:
+                    await self._handle(Request.FromString(raw))
+                except DecodeError:
+                    raise errors.InvalidArgument(
+                        "INVALID_MESSAGE", "That is not a message of this method's contract"
+                    ) from None
+        except errors.DomainError as error:
+            self._refuse(0, error)
+        except Exception as error:  # noqa: BLE001 - told in-band, as everything on a stream
+            _log.exception("collaborate failed")
+            self._refuse(0, errors.from_exception(error))
+        finally:
+            self._over = True
+            self._event.set()
+
+    async def _handle(self, request: Request) -> None:
+        number = request.channel
+        kind = request.WhichOneof("message")
+        try:
+            if kind == "update":
+                # A channel that was left just now: what is on its way to it is not for anybody.
+                if (channel := self._channels.get(number)) is not None:
+                    channel.room.submit(
+                        request.update.update, channel.subscriber, request.update.sequence
+                    )
+            elif kind == "awareness":
+                if (channel := self._channels.get(number)) is not None:
+                    channel.room.say(request.awareness.update, channel.subscriber)
+            elif kind == "join":
+                await self._join(number, request.join)
+            elif kind == "leave" and (channel := self._channels.get(number)) is not None:
+                self._leave(channel)
+        except errors.DomainError as error:
+            self._close(number, error)
+        except ywire.Malformed as error:
+            self._close(
+                number,
+                errors.InvalidArgument(
+                    "INVALID_AWARENESS", f"The awareness cannot be read: {error}"
+                ),
+            )
+        except Exception as error:  # noqa: BLE001 - harms this document's client only
+            known = errors.from_exception(error)
+            if isinstance(known, errors.Internal):
+                _log.exception("collaborate failed")
+            self._close(number, known)
+
+    async def _join(self, number: int, join: collaborate_pb2.Join) -> None:
+        wrong = Violations()
+        if not number:
+            wrong.add("channel", "must be at least 1")
+        name = names.name(wrong, "join.name", join.name)
+        wrong.check()
+        access.check(self._caller, name)
+        if (old := self._channels.get(number)) is not None:
+            self._leave(old)
+        elif len(self._channels) >= self._settings.channels_max:
+            raise errors.ResourceExhausted(
+                "TOO_MANY_CHANNELS",
+                f"One stream may have {self._settings.channels_max} documents open",
+                metadata={"limit": str(self._settings.channels_max)},
+            )
+        room = await self._rooms.hold(name)
+        try:
+            check_epoch(room, join.epoch)
+            missing = room.missing(join.state_vector)
+            channel = _Channel(
+                number,
+                room,
+                Subscriber(
+                    author=access.author(self._caller),
+                    may_write=self._writes,
+                    wake=lambda: self._wake(channel),
+                ),
+            )
+            room.join(channel.subscriber)
+        except BaseException:
+            self._rooms.release(room)
+            raise
+        self._channels[number] = channel
+        measures.CLIENTS.labels("grpc").inc()
+        joined = collaborate_pb2.Joined(
+            document=translation.document(room, writes=self._writes),
+            update=missing,
+            state_vector=room.state_vector(),
+            awareness=room.awareness.everything(),
+        )
+        self._answer(frames.Response(channel=number, joined=joined).SerializeToString())
+
+    def _leave(self, channel: _Channel) -> None:
+        if self._channels.get(channel.number) is channel:
+            del self._channels[channel.number]
+            self._woken.pop(channel, None)
+            channel.room.leave(channel.subscriber)
+            self._rooms.release(channel.room)
+            measures.CLIENTS.labels("grpc").dec()
+
+    def _close(self, number: int, error: errors.DomainError) -> None:
+        """Refuse something about a document, and leave it."""
+        if (channel := self._channels.get(number)) is not None:
+            self._leave(channel)
+        self._refuse(number, error)
+
+    def _refuse(self, number: int, error: errors.DomainError) -> None:
+        measures.REFUSALS.labels(error.code).inc()
+        self._answer(frames.error(number, error))
+
+    def _answer(self, frame: bytes) -> None:
+        self._answers.append(frame)
+        if len(self._answers) >= _ANSWERS_WAITING:
+            self._room_for_answers.clear()
+        self._event.set()
+
+
+def check_epoch(room: Room, epoch: str) -> None:
+    """Pass a client whose history is the document's, or that has none.
+
+    Raises:
+        errors.FailedPrecondition: It holds another one (EPOCH_MISMATCH): it must not be merged.
+    """
+    if epoch and epoch != room.epoch:
+        raise errors.FailedPrecondition(
+            "EPOCH_MISMATCH",
+            "You hold another history of this document: take the new state, and apply your own "
+            "changes again as text",
+            metadata={"epoch": room.epoch},
+        )

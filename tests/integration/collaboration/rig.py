@@ -1,0 +1,159 @@
+"""The Collaboration service in this process, on real MongoDB wire and NATS, with real tokens."""
+
+from __future__ import annotations  # the stubs' asynchronous twins exist as types only
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from codestudio.collaboration.v1 import (
+    collaboration_service_pb2,
+    collaboration_service_pb2_grpc,
+    document_pb2,
+)
+from codestudio.common.v1 import error_pb2
+from cryptography.hazmat.primitives import serialization
+
+from services.chassis import lifecycle, status
+from services.collaboration import app
+from services.collaboration.settings import CollaborationSettings
+from services.devstack import credentials
+from services.devstack.stack import Stack
+from tests.integration.collaboration.editor import OPTIONS, Editor
+
+FAST = {
+    "drain_seconds": 2.0,
+    "drain_settle_seconds": 0.0,
+    "mongodb_pool_min": 0,
+    "heartbeat_seconds": 1.0,
+    "quiet_seconds": 0.5,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Where everything is; each test has names of its own in it."""
+
+    stack: Stack
+    project: str
+
+    def settings(self, **over: Any) -> CollaborationSettings:
+        """Return settings of a replica."""
+        plan = self.stack.plan
+        return CollaborationSettings(
+            **{
+                "port": 0,
+                "http_port": 0,
+                "nats_url": plan.nats_url,
+                "mongodb_url": plan.mongodb_url,
+                "jwks_file": plan.credentials.jwks,
+                "service_key_file": plan.credentials.services_key,
+                **FAST,
+                **over,
+            }
+        )
+
+    def token(self, subject: str = "ada", *roles: str, namespaces: tuple[str, ...] = ("*",)) -> str:
+        """Mint a user's token."""
+        return mint(self.stack, subject, *roles, namespaces=namespaces)
+
+    def name(self, path: str = "main.py", **over: str) -> document_pb2.DocumentName:
+        """Return a document's name."""
+        return document_pb2.DocumentName(**{"project": self.project, "path": path, **over})
+
+
+def mint(
+    stack: Stack, subject: str = "ada", *roles: str, namespaces: tuple[str, ...] = ("*",)
+) -> str:
+    """Mint a user's token of a stack."""
+    key = serialization.load_pem_private_key(
+        stack.plan.credentials.users_key.read_bytes(), password=None
+    )
+    claims = {
+        "sub": subject,
+        "name": subject.title(),
+        "roles": list(roles or ("user",)),
+        "namespaces": list(namespaces),
+    }
+    return credentials.user_token(key, claims, lifetime=3600)  # type: ignore[arg-type]
+
+
+class Replica:
+    """A running Collaboration service, and a client of it as some user."""
+
+    def __init__(self, port: int, parts: Parts) -> None:
+        self.port = port
+        self.address = f"127.0.0.1:{port}"
+        self.parts = parts
+        self._channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
+        self.stub: collaboration_service_pb2_grpc.CollaborationServiceAsyncStub = (
+            collaboration_service_pb2_grpc.CollaborationServiceStub(self._channel)  # type: ignore[assignment]
+        )
+        self.metadata = self.as_user()
+
+    def as_user(
+        self, subject: str = "ada", *roles: str, namespaces: tuple[str, ...] = ("*",)
+    ) -> tuple[tuple[str, str], ...]:
+        """Return metadata to call as a user with."""
+        token = self.parts.token(subject, *roles, namespaces=namespaces)
+        return (("authorization", f"Bearer {token}"),)
+
+    async def open(
+        self, path: str = "main.py", content: str = "", metadata: Any = None, **over: Any
+    ) -> document_pb2.Document:
+        """Open a document."""
+        request = collaboration_service_pb2.OpenDocumentRequest(
+            name=self.parts.name(path), initial_content=content, **over
+        )
+        return await self.stub.OpenDocument(request, metadata=metadata or self.metadata, timeout=20)
+
+    async def get(
+        self, path: str = "main.py", metadata: Any = None, **over: Any
+    ) -> document_pb2.Document:
+        """Read a document."""
+        request = collaboration_service_pb2.GetDocumentRequest(name=self.parts.name(path), **over)
+        return await self.stub.GetDocument(request, metadata=metadata or self.metadata, timeout=20)
+
+    def editor(self, path: str = "main.py", *, user: str = "ada", **over: Any) -> Editor:
+        """Return a client that is not connected yet."""
+        roles = over.pop("roles", ())
+        others = over.pop("others", ())
+        addresses = [self.address, *(one.address for one in others)]
+        return Editor(addresses, self.parts.token(user, *roles), self.parts.name(path), **over)
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._channel.close()
+
+
+@contextlib.asynccontextmanager
+async def replica(parts: Parts, **over: Any) -> AsyncIterator[Replica]:
+    """Run a replica as its process does, without the process."""
+    settings = parts.settings(**over)
+    composed = app.compose(settings)
+    async with lifecycle.running(settings, composed) as running:
+        for connector in composed.connectors:
+            await connector.wait_ready()
+        client = Replica(running.port, parts)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+def new_project() -> str:
+    """Return a project nobody else has."""
+    return f"p-{uuid.uuid4().hex[:10]}"
+
+
+async def refusal(call: Any) -> error_pb2.ErrorDetail:
+    """Await a call that must fail; gives our detail."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    found = status.unpack(refused.value.trailing_metadata())
+    assert found is not None, refused.value
+    return found
