@@ -63,6 +63,8 @@ class App:
     """Its settings as they change; followed while it runs, and the log level with them."""
     http: web.Application | None = None
     """What is served on `ServiceSettings.port` by a service that speaks HTTP, not gRPC."""
+    beside: web.Application | None = None
+    """What is served by HTTP on `ServiceSettings.web_port`, beside gRPC on the other."""
     on_stop: Sequence[Callable[[], Awaitable[None]]] = ()
     """Called in order when calls and tasks have ended and connectors still work."""
 
@@ -81,6 +83,8 @@ class Running:
     """Where /health, /ready and /metrics are."""
     health: Health
     """Whether it is ready."""
+    web_port: int = 0
+    """Where it speaks to browsers; 0 where it does not."""
 
 
 def run(settings_type: type[Settings], compose: Callable[[Settings], App]) -> NoReturn:
@@ -147,6 +151,12 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
             port = await _listen(
                 stack, app.http, settings, settings.port, grace=settings.drain_seconds
             )
+        web_port = 0
+        if app.beside is not None:
+            app.beside.middlewares.insert(0, http.request_context(settings.microservice_name))
+            web_port = await _listen(
+                stack, app.beside, settings, settings.web_port, grace=settings.drain_seconds
+            )
         if app.grpc:
             grpc_server = server.build(
                 settings, app.grpc, grpc_health, calls, tracing, app.reflects
@@ -160,7 +170,7 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
         announce = asyncio.create_task(_announce(health, grpc_health), name="announce health")
         stack.push_async_callback(_leave, announce, health, grpc_health, settings)
         _log.info("listening", port=port, http_port=admin)
-        yield Running(port=port, http_port=admin, health=health)
+        yield Running(port=port, http_port=admin, health=health, web_port=web_port)
     _log.info("stopped")
 
 

@@ -17,6 +17,9 @@ from services.chassis import quantities
 ADMIN_PORT_OFFSET = 6000
 """A service's admin port is its port plus this: 3001 and 9001."""
 
+WEB_PORT_OFFSET = 4000
+"""The port for browsers of a service that also speaks gRPC is its port plus this."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Configured:
@@ -33,6 +36,11 @@ def _admin_port(given: dict[str, Any]) -> int:
     # Port 0 (any free one, in tests) means any free one for both.
     port = int(given.get("port", 0))
     return port + ADMIN_PORT_OFFSET if port else 0
+
+
+def _web_port(given: dict[str, Any]) -> int:
+    port = int(given.get("port", 0))
+    return port + WEB_PORT_OFFSET if port else 0
 
 
 class ServiceSettings(BaseSettings):
@@ -57,6 +65,9 @@ class ServiceSettings(BaseSettings):
 
     http_port: int = Field(default_factory=_admin_port, ge=0, le=65535)
     """Port of /health, /ready and /metrics; `port` + 6000 by default."""
+
+    web_port: int = Field(default_factory=_web_port, ge=0, le=65535)
+    """Port for browsers, of a service that speaks gRPC on `port`; `port` + 4000 by default."""
 
     stack_id: str = "local"
     """Unique id of the stack we belong to; keeps two stacks on a machine apart."""

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from nats.aio.msg import Msg
 
@@ -18,6 +18,7 @@ EPOCH = "Codestudio-Epoch"
 ORIGIN = "Codestudio-Origin"
 AUTHORS = "Codestudio-Authors"
 SOURCES = "Codestudio-Sources"
+REQUESTS = "Codestudio-Requests"
 PART = "Codestudio-Part"
 
 AUTHORS_MOST = 50
@@ -46,6 +47,8 @@ class Draft:
     """Who wrote it."""
     sources: tuple[str, ...] = ()
     """Instances it came from."""
+    requests: tuple[str, ...] = ()
+    """Ids of the requests it carries out."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Entry:
     """Who wrote it."""
     sources: tuple[str, ...]
     """Instances it came from."""
+    requests: tuple[str, ...]
+    """Ids of the requests it carries out."""
     time: datetime.datetime
     """When it was stored."""
 
@@ -88,6 +93,9 @@ def headers(draft: Draft, epoch: str, origin: str, part: int, parts: int) -> dic
         found[AUTHORS] = json.dumps([[one.subject, one.name] for one in some])
     if draft.sources:
         found[SOURCES] = ",".join(draft.sources[:AUTHORS_MOST])
+    if draft.requests:
+        # All of them: what is not named here is taken for not done.
+        found[REQUESTS] = ",".join(draft.requests)
     if parts > 1:
         found[PART] = f"{part}/{parts}"
     return found
@@ -112,6 +120,7 @@ def read(message: Msg) -> Entry | None:
         update=message.data,
         authors=_authors(given.get(AUTHORS, "")),
         sources=tuple(filter(None, given.get(SOURCES, "").split(","))),
+        requests=tuple(filter(None, given.get(REQUESTS, "").split(","))),
         time=metadata.timestamp,
     )
 
@@ -123,17 +132,3 @@ def _authors(text: str) -> tuple[Author, ...]:
         return tuple(Author(str(subject), str(name)) for subject, name in json.loads(text))
     except (ValueError, TypeError):
         return ()
-
-
-def together(
-    drafts: Iterable[tuple[Author | None, str]],
-) -> tuple[tuple[Author, ...], tuple[str, ...]]:
-    """Return the distinct authors and sources, in order of appearance."""
-    authors: dict[Author, None] = {}
-    sources: dict[str, None] = {}
-    for author, source in drafts:
-        if author is not None:
-            authors[author] = None
-        if source:
-            sources[source] = None
-    return tuple(authors), tuple(sources)

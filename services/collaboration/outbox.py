@@ -10,7 +10,7 @@ import nats.errors
 import structlog
 
 from services.chassis import cancellation, errors
-from services.collaboration import entry, measures, segments
+from services.collaboration import measures, segments
 from services.collaboration.entry import Author, Draft
 from services.collaboration.log import Log
 from services.collaboration.names import Name
@@ -32,8 +32,9 @@ _numbers = itertools.count(1)
 @dataclasses.dataclass(slots=True)
 class _Waiting:
     update: bytes
-    author: Author | None
+    author: Author
     source: str
+    request: str
     since: float
     receipts: list[Receipt]
 
@@ -107,12 +108,18 @@ class Outbox:
             raise unavailable()
 
     def add(
-        self, update: bytes, author: Author | None, source: str, receipt: Receipt | None
+        self,
+        update: bytes,
+        author: Author,
+        receipt: Receipt | None,
+        *,
+        source: str = "",
+        request: str = "",
     ) -> None:
         """Have an edit stored."""
         now = asyncio.get_running_loop().time()
         receipts = [] if receipt is None else [receipt]
-        self._waiting.append(_Waiting(update, author, source, now, receipts))
+        self._waiting.append(_Waiting(update, author, source, request, now, receipts))
         self._waiting_bytes += len(update)
         self._idle.clear()
         if self._storing is None or self._storing.done():
@@ -184,12 +191,12 @@ class Outbox:
                 break
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         self._waiting_bytes -= size
-        authors, sources = entry.together((one.author, one.source) for one in taken)
         draft = Draft(
             id=f"{self._origin}-{next(_numbers)}",
             update=segments.merge([one.update for one in taken]),
-            authors=authors,
-            sources=sources,
+            authors=tuple(dict.fromkeys(one.author for one in taken)),
+            sources=tuple(dict.fromkeys(one.source for one in taken if one.source)),
+            requests=tuple(one.request for one in taken if one.request),
         )
         receipts = [receipt for one in taken for receipt in one.receipts]
         return _Flight(draft, taken[0].since, receipts)

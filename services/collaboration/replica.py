@@ -5,13 +5,14 @@ costs nobody anything, and what waits for a missing predecessor becomes part of 
 log and the snapshots when that has come, in one piece with it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pycrdt
 
 from services.chassis import errors
 from services.collaboration import text, updates, ywire
+from services.collaboration.rebase import Splice
 
 _EMPTY = b"\x00\x00"
 """An update without edits."""
@@ -81,29 +82,22 @@ class Replica:
         new = self._change(lambda: self._doc.apply_update(update))
         return new, new == update or extent.within(ywire.read_state_vector(self.state_vector()))
 
-    def edit(self, splices: Iterable[tuple[int, int, str]]) -> bytes:
+    def edit(self, splices: Sequence[Splice]) -> bytes:
         """Replace stretches of the text in one step; returns the update, empty for no change.
 
         Args:
-            splices: Code points before each stretch, code points in it, and what to put there;
-                in descending order, and not overlapping.
+            splices: What to replace, in descending order and not overlapping.
+
+        Raises:
+            Broken: The document has to be made again.
         """
-        before = self.text
-        places = [
-            (
-                text.byte_offset(before, start),
-                text.byte_offset(before, start + length),
-                inserted,
-            )
-            for start, length, inserted in splices
-        ]
 
         def change() -> None:
-            for start, end, inserted in places:
-                if end > start:
-                    del self._root[start:end]
-                if inserted:
-                    self._root.insert(start, inserted)
+            for one in splices:
+                if one.length:
+                    del self._root[one.start : one.start + one.length]
+                if one.inserted:
+                    self._root.insert(one.start, one.inserted)
 
         return self._change(change)
 

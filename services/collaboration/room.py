@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -13,6 +13,7 @@ from services.collaboration.history import History
 from services.collaboration.log import Log
 from services.collaboration.names import Name
 from services.collaboration.outbox import Outbox
+from services.collaboration.rebase import Splice
 from services.collaboration.replica import Broken, Replica
 from services.collaboration.subscriber import Receipt, Subscriber
 
@@ -86,6 +87,7 @@ class Room:
         self._replica = Replica(kept.document(kept.revision))
         self._loose = 0
         self._parts: dict[str, tuple[float, list[Entry]]] = {}
+        self._advanced = asyncio.Event()
         self._flushed = 0.0
         self._flushing: asyncio.Handle | None = None
         self._outbox = Outbox(
@@ -123,6 +125,14 @@ class Room:
         if self.settled:
             return self.text
         return history.content(self.history.document(self.revision))
+
+    def unstored(self) -> list[bytes]:
+        """Return the updates that are no entries yet, in order."""
+        return self._outbox.updates()
+
+    async def next_revision(self) -> None:
+        """Wait for the next entry."""
+        await self._advanced.wait()
 
     async def settle(self) -> None:
         """Wait until all edits are stored, or were given up."""
@@ -167,9 +177,7 @@ class Room:
         subscriber.clients.clear()
         self._say(gone)
 
-    def submit(
-        self, update: bytes, subscriber: Subscriber, sequence: int = 0, source: str = ""
-    ) -> None:
+    def submit(self, update: bytes, subscriber: Subscriber, sequence: int = 0) -> None:
         """Take edits of a client: everybody here sees them at once, and they will be stored.
 
         Raises:
@@ -180,35 +188,61 @@ class Room:
         """
         if not subscriber.may_write:
             raise errors.PermissionDenied("READ_ONLY", "Viewers may read, not write")
-        self._admit(len(update))
+        self.admit(len(update))
         measures.UPDATES.inc()
         new, whole = self._apply(update)
         if not whole:
             self._hold(len(update), subscriber)
         receipt = subscriber.receipt(sequence) if sequence and whole else None
-        self._grow(new, subscriber, subscriber.author, source, receipt)
+        self._grow(new, subscriber, subscriber.author, receipt)
+
+    def admit(self, size: int) -> None:
+        """Refuse an edit of some bytes that would be too much.
+
+        Raises:
+            errors.InvalidArgument: It is too large itself (UPDATE_TOO_LARGE).
+            errors.ResourceExhausted: The document is full (DOCUMENT_TOO_LARGE).
+            errors.Unavailable: Too much waits to be stored, or the document serves nobody.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if size > self._limits.update_bytes:
+            raise errors.InvalidArgument(
+                "UPDATE_TOO_LARGE",
+                f"An edit may have {self._limits.update_bytes} bytes, this has {size}",
+            )
+        if self.history.size + size > 2 * self._limits.document_bytes:
+            raise errors.ResourceExhausted(
+                "DOCUMENT_TOO_LARGE",
+                f"A document may have {self._limits.document_bytes} bytes with its history",
+                metadata={"limit": str(self._limits.document_bytes)},
+            )
+        self._outbox.check()
 
     def edit(
         self,
-        splices: Iterable[tuple[int, int, str]],
+        splices: Sequence[Splice],
         author: Author,
-        source: str,
-        receipt: Receipt | None,
+        receipt: Receipt,
+        *,
+        source: str = "",
+        request: str = "",
     ) -> None:
-        """Replace stretches of the text in one step; see `Replica.edit`.
+        """Replace stretches of the text in one step, as `Replica.edit` does; `admit` it before.
 
-        Raises:
-            errors.ResourceExhausted: The document is full (DOCUMENT_TOO_LARGE).
-            errors.Unavailable: Too much waits to be stored.
+        Args:
+            splices: What to replace, in descending order.
+            author: Who does it.
+            receipt: Told when it is stored.
+            source: The instance it comes from; empty for none.
+            request: Id of the request it carries out; empty for none.
         """
-        chosen = list(splices)
-        self._admit(sum(4 * len(inserted) for _, _, inserted in chosen))
         try:
-            new = self._replica.edit(chosen)
+            new = self._replica.edit(splices)
         except Broken:
             self._mend()
             raise errors.Internal(errors.INTERNAL_ERROR, "The edit could not be made") from None
-        self._grow(new, None, author, source, receipt)
+        self._grow(new, None, author, receipt, source=source, request=request)
 
     def say(self, update: bytes, subscriber: Subscriber) -> None:
         """Take what a client says of itself.
@@ -257,6 +291,8 @@ class Room:
         if update is None:
             return
         revision = self.history.append(one.sequence, update)
+        self._advanced.set()
+        self._advanced = asyncio.Event()
         self.updated_at = int(one.time.timestamp() * 1000)
         self.changed_at = self._loop.time()
         own = one.origin == self._origin
@@ -293,22 +329,6 @@ class Room:
 
     # --- within ---
 
-    def _admit(self, size: int) -> None:
-        if self.failure is not None:
-            raise self.failure
-        if size > self._limits.update_bytes:
-            raise errors.InvalidArgument(
-                "UPDATE_TOO_LARGE",
-                f"An edit may have {self._limits.update_bytes} bytes, this has {size}",
-            )
-        if self.history.size + size > 2 * self._limits.document_bytes:
-            raise errors.ResourceExhausted(
-                "DOCUMENT_TOO_LARGE",
-                f"A document may have {self._limits.document_bytes} bytes with its history",
-                metadata={"limit": str(self._limits.document_bytes)},
-            )
-        self._outbox.check()
-
     def _apply(self, update: bytes) -> tuple[bytes, bool]:
         try:
             return self._replica.apply(update)
@@ -322,13 +342,15 @@ class Room:
         new: bytes,
         owner: Subscriber | None,
         author: Author,
-        source: str,
         receipt: Receipt | None,
+        *,
+        source: str = "",
+        request: str = "",
     ) -> None:
         self.used_at = self.changed_at = self._loop.time()
         if new:
             self.segments.add(new, owner)
-            self._outbox.add(new, author, source, receipt)
+            self._outbox.add(new, author, receipt, source=source, request=request)
             self._schedule()
         elif receipt is not None and not self._outbox.attach(receipt):
             receipt.stored(self.revision)

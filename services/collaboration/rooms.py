@@ -48,12 +48,28 @@ class Rooms:
     """The documents in memory."""
 
     def __init__(
-        self, *, store: Store, log: Log, loader: Loader, settings: CollaborationSettings
+        self,
+        *,
+        store: Store,
+        log: Log,
+        loader: Loader,
+        settings: CollaborationSettings,
+        enabled: Callable[[], bool],
     ) -> None:
+        """Prepare.
+
+        Args:
+            store: Where documents and snapshots are.
+            log: Where edits are.
+            loader: Makes rooms of both.
+            settings: Sizes and times.
+            enabled: Whether documents may be edited together at all, as configured now.
+        """
         self._store = store
         self._log = log
         self._loader = loader
         self._settings = settings
+        self._enabled = enabled
         self._slots: dict[Name, _Slot] = {}
         self.on_load: Callable[[Room], None] = lambda _: None
         """Called with each document that was loaded, before anybody has it."""
@@ -77,6 +93,7 @@ class Rooms:
             loading.NotOpened: There is none.
             errors.Unavailable: It cannot be loaded right now.
             errors.ResourceExhausted: Too many are open (TOO_MANY_DOCUMENTS).
+            errors.FailedPrecondition: Live editing is switched off (COLLABORATION_DISABLED).
         """
         room = await self.hold(name)
         try:
@@ -86,6 +103,8 @@ class Rooms:
 
     async def hold(self, name: Name) -> Room:
         """Give a document that stays in memory until it is released; see `holding`."""
+        if not self._enabled():
+            raise _disabled()
         slot = self._slots.get(name)
         if slot is not None and slot.room is not None and slot.room.failure is not None:
             self._drop(name, slot)
@@ -182,6 +201,8 @@ class Rooms:
             if room is None:
                 continue
             room.expire(self._settings.awareness_seconds)
+            if not self._enabled():
+                room.fail(_disabled())
             if room.failure is not None:
                 if not room.holders:
                     self._drop(name, slot)
@@ -269,3 +290,9 @@ class Rooms:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _disabled() -> errors.FailedPrecondition:
+    return errors.FailedPrecondition(
+        "COLLABORATION_DISABLED", "Live editing is switched off in this installation"
+    )

@@ -10,15 +10,17 @@ from codestudio.collaboration.v1 import (
     document_pb2,
 )
 
-from services.chassis import identity
+from services.chassis import clock, identity, live
 from services.chassis.validation import Violations
-from services.collaboration import access, listing, names, translation
+from services.collaboration import access, listing, names, requests, translation
+from services.collaboration.once import Once
 from services.collaboration.opening import MAX_INITIAL_BYTES, Opening
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.session import Session
 from services.collaboration.settings import CollaborationSettings
 from services.collaboration.store import Store
+from services.collaboration.syncing import Order, Syncing
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -27,8 +29,19 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
     """Documents and their live editing."""
 
     def __init__(
-        self, *, rooms: Rooms, opening: Opening, store: Store, settings: CollaborationSettings
+        self,
+        *,
+        rooms: Rooms,
+        opening: Opening,
+        store: Store,
+        syncing: Syncing,
+        once: Once,
+        in_force: live.Live[CollaborationSettings],
     ) -> None:
+        settings = in_force.current
+        self._in_force = in_force
+        self._syncing = syncing
+        self._once = once
         self._rooms = rooms
         self._opening = opening
         self._store = store
@@ -50,6 +63,42 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
                 yield frame
         finally:
             await answers.aclose()  # type: ignore[attr-defined]
+
+    async def SyncCode(
+        self, request: collaboration_service_pb2.SyncCodeRequest, context: _Context
+    ) -> collaboration_service_pb2.SyncResult:
+        """Make edits given as plain text."""
+        wrong = Violations()
+        source = requests.instance_id(wrong, "instance_id", request.instance_id)
+        unit = requests.unit(wrong, request.unit)
+        rejects = requests.rejects(
+            wrong,
+            request.conflict_resolution,
+            self._in_force.current.collaboration_conflict_resolution,
+        )
+        request_id = requests.request_id(wrong, request.request_id)
+        changes = requests.changes(wrong, request)
+        wrong.check()
+        caller = identity.current()
+        for name in {change.name for change in changes}:
+            access.check(caller, name)
+        order = Order(
+            changes=changes,
+            unit=unit,
+            rejects=rejects,
+            author=access.author(caller),
+            source=source,
+            request=f"{caller.subject}/{request_id}" if request_id else "",
+        )
+        if request_id:
+            results = await self._once.run(order, requests.fingerprint(request))
+        else:
+            results = await self._syncing.sync(order)
+        answer = collaboration_service_pb2.SyncResult(
+            results=[translation.result(one) for one in results]
+        )
+        answer.timestamp.FromDatetime(clock.now())
+        return answer
 
     async def OpenDocument(
         self, request: collaboration_service_pb2.OpenDocumentRequest, context: _Context

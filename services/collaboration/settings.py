@@ -1,8 +1,10 @@
 """Settings of the collaboration service."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
-from services.chassis.settings import ServiceSettings
+from services.chassis.settings import Configured, ServiceSettings
 
 _MIB = 1024**2
 
@@ -72,6 +74,19 @@ class CollaborationSettings(ServiceSettings):
 
     awareness_seconds: float = Field(default=30.0, gt=0)
     """A cursor that is not renewed for so long is gone (y-protocols)."""
+
+    collaboration_enabled: Annotated[bool, Configured("collaboration.enabled")] = True
+    """Whether documents can be edited together (specification, collaboration)."""
+
+    collaboration_sync_interval: Annotated[int, Configured("collaboration.sync_interval")] = Field(
+        default=1000, ge=50, le=60_000
+    )
+    """Milliseconds after the last edit until a Yjs editor's document is compared with ours."""
+
+    collaboration_conflict_resolution: Annotated[
+        Literal["auto", "reject"], Configured("collaboration.conflict_resolution")
+    ] = "auto"
+    """What SyncCode does about conflicts where the request does not say."""
 
     channels_max: int = Field(default=1000, ge=1)
     """Documents that one stream may have open at once."""

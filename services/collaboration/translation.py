@@ -2,12 +2,13 @@
 
 import datetime
 
-from codestudio.collaboration.v1 import document_pb2
+from codestudio.collaboration.v1 import collaboration_service_pb2, document_pb2
 from google.protobuf import timestamp_pb2
 
 from services.collaboration.names import Name
 from services.collaboration.room import Room
 from services.collaboration.store import Summary
+from services.collaboration.syncing import Result
 
 
 def name(given: Name) -> document_pb2.DocumentName:
@@ -41,6 +42,17 @@ def summary(found: Summary, *, writes: bool) -> document_pb2.Document:
         create_time=timestamp(found.created_at),
         update_time=timestamp(found.updated_at),
     )
+
+
+def result(found: Result) -> collaboration_service_pb2.ChangeResult:
+    """Return what became of an edit."""
+    answer = collaboration_service_pb2.ChangeResult(
+        name=name(found.name), revision=found.revision, rebased=found.rebased
+    )
+    if found.start is not None:
+        answer.applied.start = found.start
+        answer.applied.length = found.length
+    return answer
 
 
 def role(*, writes: bool) -> document_pb2.Role:

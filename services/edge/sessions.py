@@ -3,19 +3,13 @@
 import dataclasses
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jwt
 from aiohttp import web
-from yarl import URL
 
-from services.chassis import authentication, errors, identity, tokens
-
-COOKIE = "codestudio_session"
-"""Name of the cookie that holds a user's token; see `cookie_name`."""
-
-_DEFAULT_PORT = 3000
+from services.chassis import authentication, browsers, errors, identity, tokens
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -51,7 +45,7 @@ class Sessions:
         self._key_file = key_file
         self._lifetime = lifetime
         self._secure = gateway_url.startswith("https://")
-        self._cookie = cookie_name(gateway_url)
+        self._cookie = browsers.cookie_name(gateway_url)
 
     def bearer(self, request: web.Request) -> identity.Caller:
         """Give the user whose token is in the `Authorization` header.
@@ -140,16 +134,6 @@ def user_of(caller: identity.Caller) -> User:
     )
 
 
-def cookie_name(gateway_url: str) -> str:
-    """Give the cookie's name for a gateway: with its port, but for the usual one.
-
-    Cookies are kept by host, not by port: a second stack on a machine would otherwise sign
-    its user out of the first.
-    """
-    port = URL(gateway_url).explicit_port
-    return COOKIE if port in {None, _DEFAULT_PORT} else f"{COOKIE}_{port}"
-
-
 def without_session(cookies: str) -> str:
     """Give a `Cookie` header without sessions, other stacks' included; empty if nothing is left."""
     kept = (part.strip() for part in cookies.split(";"))
@@ -158,7 +142,7 @@ def without_session(cookies: str) -> str:
 
 def _is_session(cookie: str) -> bool:
     name = cookie.split("=")[0].strip()
-    return name == COOKIE or name.startswith(f"{COOKIE}_")
+    return name == browsers.COOKIE or name.startswith(f"{browsers.COOKIE}_")
 
 
 def _require_own_origin(request: web.Request) -> None:
@@ -169,20 +153,8 @@ def _require_own_origin(request: web.Request) -> None:
         return
     if framed and headers.get("Sec-Fetch-Site") not in {"same-origin", None}:
         raise _refused()
-    if changes and not _is_own(headers):
+    if changes and not browsers.is_own_page(headers):
         raise _refused()
-
-
-def _is_own(headers: Mapping[str, str]) -> bool:
-    """Tell whether a request's page is on the host the request goes to.
-
-    SameSite=Lax alone is not enough: pages on other ports of one host are the same site.
-    """
-    origin = headers.get("Origin", "")
-    try:
-        return bool(origin) and URL(origin).authority == headers.get("Host", "")
-    except ValueError:
-        return False
 
 
 def _refused() -> errors.PermissionDenied:

@@ -4,12 +4,14 @@ from __future__ import annotations  # the stubs' asynchronous twins exist as typ
 
 import contextlib
 import dataclasses
+import json
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
+import redis.asyncio as redis
 from codestudio.collaboration.v1 import (
     collaboration_service_pb2,
     collaboration_service_pb2_grpc,
@@ -29,6 +31,7 @@ FAST = {
     "drain_seconds": 2.0,
     "drain_settle_seconds": 0.0,
     "mongodb_pool_min": 0,
+    "redis_pool_min": 0,
     "heartbeat_seconds": 1.0,
     "quiet_seconds": 0.5,
 }
@@ -48,6 +51,8 @@ class Parts:
             **{
                 "port": 0,
                 "http_port": 0,
+                "web_port": 0,
+                "redis_url": plan.redis_url,
                 "nats_url": plan.nats_url,
                 "mongodb_url": plan.mongodb_url,
                 "jwks_file": plan.credentials.jwks,
@@ -85,8 +90,9 @@ def mint(
 class Replica:
     """A running Collaboration service, and a client of it as some user."""
 
-    def __init__(self, port: int, parts: Parts) -> None:
+    def __init__(self, port: int, parts: Parts, *, web_port: int = 0) -> None:
         self.port = port
+        self.web_port = web_port
         self.address = f"127.0.0.1:{port}"
         self.parts = parts
         self._channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
@@ -137,8 +143,9 @@ async def replica(parts: Parts, **over: Any) -> AsyncIterator[Replica]:
     composed = app.compose(settings)
     async with lifecycle.running(settings, composed) as running:
         for connector in composed.connectors:
-            await connector.wait_ready()
-        client = Replica(running.port, parts)
+            if connector.required:
+                await connector.wait_ready()
+        client = Replica(running.port, parts, web_port=running.web_port)
         try:
             yield client
         finally:
@@ -157,3 +164,12 @@ async def refusal(call: Any) -> error_pb2.ErrorDetail:
     found = status.unpack(refused.value.trailing_metadata())
     assert found is not None, refused.value
     return found
+
+
+async def forget_results(parts: Parts) -> None:
+    """Forget what became of every request, as if their answers had been lost."""
+    async with redis.Redis.from_url(parts.stack.plan.redis_url) as client:
+        async for key in client.scan_iter("sync_request:*"):
+            kept = json.loads(await client.get(key))
+            note = {"of": kept["of"], "began": 0, "places": {}}
+            await client.set(key, json.dumps(note))

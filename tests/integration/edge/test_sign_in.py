@@ -7,7 +7,7 @@ import jwt
 import pytest
 import redis
 
-from services.edge.sessions import cookie_name
+from services.chassis.browsers import cookie_name
 from tests.integration.edge.people import Person
 from tests.integration.envoy.door import Door
 from tests.integration.quota.valkey import Valkey

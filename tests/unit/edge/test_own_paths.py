@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis import browsers
 from services.edge import answers, sessions
 
 
@@ -66,4 +67,4 @@ def test_only_our_session_is_taken_out(cookies: str, rest: str) -> None:
 )
 def test_two_stacks_on_a_host_keep_their_sessions_apart(url: str, name: str) -> None:
     """Cookies are kept by host: the port has to be in the name."""
-    assert sessions.cookie_name(url) == name
+    assert browsers.cookie_name(url) == name

@@ -1,0 +1,216 @@
+"""SyncCode: plain-text edits, rebased over what came since."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import grpc
+from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
+from codestudio.collaboration.v1 import document_pb2
+
+from tests.integration.collaboration import rig
+
+REJECT = pb.CONFLICT_RESOLUTION_REJECT
+UTF16 = document_pb2.OFFSET_UNIT_UTF16
+
+
+def at(path: str, start: int, length: int, text: str, base: int = 0) -> dict[str, Any]:
+    """Return a change by offset."""
+    return {
+        "path": path,
+        "offset": pb.OffsetRange(start=start, length=length),
+        "text": text,
+        "base_revision": base,
+    }
+
+
+def between(
+    path: str, start: tuple[int, int], end: tuple[int, int], text: str, base: int = 0
+) -> dict[str, Any]:
+    """Return a change by line and column."""
+    places = [pb.Position(line=line, column=column) for line, column in (start, end)]
+    return {
+        "path": path,
+        "range": pb.Range(start=places[0], end=places[1]),
+        "text": text,
+        "base_revision": base,
+    }
+
+
+async def sync(
+    service: rig.Replica, *changes: dict[str, Any], metadata: Any = None, **over: Any
+) -> pb.SyncResult:
+    """Make edits."""
+    request = pb.SyncCodeRequest(
+        instance_id="fox",
+        changes=[pb.CodeChange(name=service.parts.name(one.pop("path")), **one) for one in changes],
+        **over,
+    )
+    return await service.stub.SyncCode(request, metadata=metadata or service.metadata, timeout=20)
+
+
+async def test_edits_of_one_request_refer_to_one_text(service: rig.Replica) -> None:
+    """Several edits, by line and by offset, in code points and in UTF-16."""
+    await service.open("a.txt", "eins 🙂 zwei\r\ndrei\n")
+    done = await sync(
+        service,
+        between("a.txt", (1, 0), (1, 4), "DREI"),
+        at("a.txt", 0, 4, "EINS!"),
+        at("a.txt", 7, 4, "ZWEI"),
+    )
+    assert (await service.get("a.txt")).text == "EINS! 🙂 ZWEI\r\nDREI\n"
+    assert [(one.applied.start, one.applied.length) for one in done.results] == [
+        (14, 4),
+        (0, 5),
+        (8, 4),
+    ]
+    assert {one.revision for one in done.results} == {2}
+    assert not any(one.rebased for one in done.results)
+    done = await sync(service, at("a.txt", 9, 4, "x"), unit=UTF16)
+    assert (await service.get("a.txt")).text == "EINS! 🙂 x\r\nDREI\n"
+    assert done.results[0].applied.start == 9
+
+
+async def test_rebase(service: rig.Replica) -> None:
+    """An edit of an old revision is carried over what came since."""
+    await service.open("a.txt", "hello world\n")
+    async with service.editor("a.txt", user="bob") as bob:
+        bob.insert(0, "🙂🙂 ")
+        bob.delete(len(bob.text) - 1, 1)
+        await bob.stored()
+        done = await sync(service, at("a.txt", 6, 5, "there", base=1))
+        assert done.results[0].rebased
+        assert done.results[0].applied.start == 9
+        await bob.until(lambda: bob.text == "🙂🙂 hello there")
+        assert (await service.get("a.txt")).revision == done.results[0].revision
+
+
+async def test_reject(service: rig.Replica) -> None:
+    """Where others changed the same place, a client may have its edit refused."""
+    await service.open("a.txt", "hello world\n")
+    await sync(service, at("a.txt", 0, 5, "HELLO"))
+    detail = await rig.refusal(
+        sync(service, at("a.txt", 3, 4, "x", base=1), conflict_resolution=REJECT)
+    )
+    assert (detail.code, detail.metadata["revision"]) == ("CONFLICT", "2")
+    done = await sync(service, at("a.txt", 6, 5, "x", base=1), conflict_resolution=REJECT)
+    assert done.results[0].rebased
+    assert (await service.get("a.txt")).text == "HELLO x\n"
+
+
+async def test_all_or_nothing(service: rig.Replica) -> None:
+    """One edit that cannot be leaves every document as it is; each mistake is named."""
+    await service.open("a.txt", "a🙂\n")
+    await service.open("b.txt", "b\n")
+    detail = await rig.refusal(
+        sync(
+            service,
+            at("a.txt", 0, 1, "x"),
+            at("b.txt", 9, 0, "x"),
+            between("a.txt", (7, 0), (0, 9), "x"),
+            at("a.txt", 2, 0, "x"),
+            unit=UTF16,
+        )
+    )
+    assert [one.field for one in detail.violations] == [
+        "changes[2].range.start",
+        "changes[2].range.end",
+        "changes[3].offset.start",
+        "changes[1].offset.start",
+    ]
+    detail = await rig.refusal(sync(service, at("a.txt", 0, 1, "x"), at("none.txt", 0, 0, "x")))
+    assert detail.code == "DOCUMENT_NOT_FOUND"
+    detail = await rig.refusal(sync(service, at("a.txt", 0, 2, "x"), at("a.txt", 1, 1, "y")))
+    assert [one.field for one in detail.violations] == ["changes[1]"]
+    assert (await service.get("a.txt")).text == "a🙂\n"
+    assert (await service.get("b.txt")).text == "b\n"
+
+
+async def test_bases(service: rig.Replica) -> None:
+    """A base that is not there yet is an error, and so are two bases of one document."""
+    await service.open("a.txt", "a\n")
+    detail = await rig.refusal(sync(service, at("a.txt", 0, 0, "x", base=5)))
+    assert [one.field for one in detail.violations] == ["changes[0].base_revision"]
+    await sync(service, at("a.txt", 0, 0, "x"))
+    detail = await rig.refusal(
+        sync(service, at("a.txt", 0, 0, "x", base=1), at("a.txt", 1, 0, "x", base=2))
+    )
+    assert [one.field for one in detail.violations] == ["changes[1].base_revision"]
+
+
+async def test_a_base_that_is_forgotten(parts: rig.Parts) -> None:
+    """When nobody knows any more what came since, the client is told to read again."""
+    async with rig.replica(parts, snapshot_entries=2, quiet_seconds=60) as service:
+        await service.open("a.txt", "")
+        for number in range(8):
+            await sync(service, at("a.txt", 0, 0, str(number)))
+            await asyncio.sleep(0.3)
+
+        async def forgotten() -> bool:
+            try:
+                await sync(service, at("a.txt", 0, 0, "x", base=1))
+            except grpc.aio.AioRpcError as error:
+                return error.code() is grpc.StatusCode.ABORTED
+            return False
+
+        async with asyncio.timeout(20):
+            while not await forgotten():
+                await asyncio.sleep(0.5)
+
+
+async def test_a_repeated_request_happens_once(parts: rig.Parts) -> None:
+    """Whoever is asked again, at the same time or later, on any replica, gives the same answer."""
+    async with rig.replica(parts) as one, rig.replica(parts) as two:
+        await one.open("a.txt", "")
+        request_id = str(uuid.uuid4())
+        done = await asyncio.gather(
+            *(
+                sync(replica, at("a.txt", 0, 0, "once"), request_id=request_id)
+                for replica in (one, two) * 3
+            )
+        )
+        assert len({answer.results[0].SerializeToString() for answer in done}) == 1
+        assert (await one.get("a.txt")).text == "once"
+        detail = await rig.refusal(sync(two, at("a.txt", 0, 0, "other"), request_id=request_id))
+        assert detail.code == "REQUEST_ID_REUSED"
+        # One that was refused did not happen, and may be tried again.
+        request_id = str(uuid.uuid4())
+        await rig.refusal(sync(one, at("b.txt", 0, 0, "b"), request_id=request_id))
+        await one.open("b.txt", "")
+        await sync(one, at("b.txt", 0, 0, "b"), request_id=request_id)
+
+
+async def test_an_answer_that_was_lost(parts: rig.Parts) -> None:
+    """A request that happened, and whose answer nobody knows, is found in the log."""
+    async with rig.replica(parts) as service:
+        await service.open("a.txt", "")
+        request_id = str(uuid.uuid4())
+        first = await sync(service, at("a.txt", 0, 0, "once"), request_id=request_id)
+        await rig.forget_results(parts)
+        again = await sync(service, at("a.txt", 0, 0, "once"), request_id=request_id)
+        assert again.results[0].revision == first.results[0].revision
+        assert not again.results[0].HasField("applied")
+        assert (await service.get("a.txt")).text == "once"
+
+
+async def test_a_revision_another_replica_told(parts: rig.Parts) -> None:
+    """A base is known on every replica, however new it is."""
+    async with rig.replica(parts) as one, rig.replica(parts) as two:
+        await one.open("a.txt", "")
+        base = 1
+        for number in range(30):
+            replica = (one, two)[number % 2]
+            done = await sync(replica, at("a.txt", number, 0, "x", base=base))
+            base = done.results[0].revision
+        assert (await two.get("a.txt")).text == "x" * 30
+
+
+async def test_who_may(service: rig.Replica) -> None:
+    """Viewers edit nothing, and nobody edits in another namespace."""
+    await service.open("a.txt", "")
+    viewer = service.as_user("vic", "viewer")
+    detail = await rig.refusal(sync(service, at("a.txt", 0, 0, "x"), metadata=viewer))
+    assert detail.code == "PERMISSION_DENIED"
+    stranger = service.as_user("eve", namespaces=("other",))
+    detail = await rig.refusal(sync(service, at("a.txt", 0, 0, "x"), metadata=stranger))
+    assert detail.code == "NAMESPACE_DENIED"
