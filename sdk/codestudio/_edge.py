@@ -17,6 +17,7 @@ _BROKEN = (
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNKNOWN,
 )
+_HEX = frozenset("0123456789abcdef")
 _RESET = ("RST_STREAM", "Stream removed", "Connection reset", "Socket closed")
 
 
@@ -35,7 +36,7 @@ def translate(
     """
     headers = _headers(error)
     request_id = str(headers.get("x-request-id") or request_id)
-    trace_id = str(headers.get("x-trace-id", ""))
+    trace_id = str(headers.get("x-trace-id") or _trace_of(request_id))
     detail = _detail_of_status(headers.get(_STATUS_DETAILS)) or _detail_of_text(error.details())
     if detail is not None:
         return _errors.from_detail(
@@ -46,6 +47,7 @@ def translate(
             f"the connection to the gateway at {gateway} broke: {error.details()}",
             code="CONNECTION_LOST",
             request_id=request_id,
+            trace_id=trace_id,
         )
     message_, code = _explain(error.code(), error.details() or "", gateway, timeout)
     return _errors.class_of(code, error.code())(
@@ -58,6 +60,12 @@ def _is_break(error: grpc.aio.AioRpcError, *, streaming: bool) -> bool:
     if error.code() not in _BROKEN:
         return False
     return streaming or any(sign in (error.details() or "") for sign in _RESET)
+
+
+def _trace_of(request_id: str) -> str:
+    """Give the trace the gateway makes of a request's id: the id without its hyphens."""
+    trace_id = request_id.replace("-", "").lower()
+    return trace_id if len(trace_id) == 32 and set(trace_id) <= _HEX else ""
 
 
 def _headers(error: grpc.aio.AioRpcError) -> dict[str, str | bytes]:

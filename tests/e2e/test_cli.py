@@ -96,7 +96,7 @@ def test_quota_by_hand(run: Command) -> None:
     """What is reserved by hand is held until it is released, and a comparison tells of it."""
     namespace = f"cli-{uuid.uuid4().hex[:8]}"
     shown = run("quota", "reserve", namespace, "by-hand", "--cpu", "1", "--memory", "2Gi")
-    assert shown == f"by-hand holds instances 1, cpu 1, memory 2Gi, storage 0 of {namespace}\n"
+    assert shown.splitlines()[1].split() == ["by-hand", namespace, "1", "1", "2Gi", "0"]
     told = json.loads(run("quota", "reconcile", namespace, "--dry-run", "-o", "json"))
     assert [(one["instance_id"], one["kind"], one["applied"]) for one in told["repairs"]] == [
         ("by-hand", "KIND_RELEASE", False)

@@ -99,7 +99,7 @@ def reserve(
         reservation = client.quotas.reserve(
             namespace, instance_id, instances=instances, cpu=cpu, memory=memory, storage=storage
         )
-    session.show(reservation.to_dict(), lambda: _output.say(_held(reservation)))
+    session.show(reservation.to_dict(), lambda: _reservation(reservation))
 
 
 @command(app, "release")
@@ -179,10 +179,11 @@ def _answer(answer: codestudio.QuotaCheck) -> None:
     )
 
 
-def _held(reservation: codestudio.Reservation) -> str:
-    amounts = zip(reservation.amounts._fields, reservation.amounts, strict=True)
-    text = ", ".join(f"{name} {amount}" for name, amount in amounts)
-    return f"{reservation.instance_id} holds {text} of {reservation.namespace}"
+def _reservation(reservation: codestudio.Reservation) -> None:
+    _output.table(
+        ("INSTANCE", "NAMESPACE", "INSTANCES", "CPU", "MEMORY", "STORAGE"),
+        [(reservation.instance_id, reservation.namespace, *map(str, reservation.amounts))],
+    )
 
 
 def _report(report: codestudio.Reconciliation) -> None:

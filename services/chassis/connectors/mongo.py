@@ -4,8 +4,14 @@ Motor has reached its end of life; callers keep to what PyMongo's own asyncio
 API has too, so that a change of library stays here.
 """
 
+import os
 import threading
 from typing import Any
+
+# Read by motor when it is imported: the threads on which calls run, made when they are needed.
+# By its own default there are five a core, and calls would wait for a thread, for ever, instead
+# of for a connection of the pool.
+os.environ.setdefault("MOTOR_MAX_WORKERS", "200")
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import errors as mongo_errors

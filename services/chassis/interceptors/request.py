@@ -9,6 +9,7 @@ from services.chassis import context, telemetry
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_UUID = re.compile(r"(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _NO_TRACE = "0" * 32
 _MAX_TRACESTATE = 512
 """Longest tracestate passed on, in characters (W3C Trace Context, 3.3.1.5)."""
@@ -53,6 +54,10 @@ def read(
         trace_id = match[1] if match is not None and match[1] != _NO_TRACE else ""
     if telemetry.tracing():
         trace_id = telemetry.current_trace_id() or trace_id
+    traced = bool(trace_id)
+    if not trace_id and _UUID.fullmatch(request_id):
+        # As the gateway makes it for who brings none: either id leads to the other in every log.
+        trace_id = request_id.replace("-", "").lower()
     if remaining is None and expected.isdecimal() and len(expected) < 10:
         # JSON callers have no gRPC deadline; Envoy says how long it will wait.
         remaining = int(expected) / 1000 or None
@@ -60,8 +65,8 @@ def read(
         context.RequestContext(
             request_id=request_id,
             trace_id=trace_id,
-            traceparent=traceparent if trace_id else "",
-            tracestate=tracestate if trace_id and len(tracestate) <= _MAX_TRACESTATE else "",
+            traceparent=traceparent if traced else "",
+            tracestate=tracestate if traced and len(tracestate) <= _MAX_TRACESTATE else "",
             deadline=None if remaining is None else time.monotonic() + remaining,
             service=service,
             method=method,

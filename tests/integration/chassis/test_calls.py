@@ -224,7 +224,10 @@ async def test_trace_context_is_read(served: parts.Served) -> None:
     await served.get(traceparent=parent, tracestate="a=b")
     await served.get(traceparent="garbage", tracestate="a=b")
     assert (seen[0].trace_id, seen[0].traceparent, seen[0].tracestate) == (trace, parent, "a=b")
-    assert (seen[1].trace_id, seen[1].traceparent, seen[1].tracestate) == ("", "", "")
+    # Who brings none has the one the gateway makes: of the request's id.
+    made = seen[1].request_id.replace("-", "")
+    assert len(made) == 32
+    assert (seen[1].trace_id, seen[1].traceparent, seen[1].tracestate) == (made, "", "")
 
 
 async def test_an_unknown_method_is_ours_to_refuse(served: parts.Served) -> None:

@@ -117,6 +117,27 @@ def test_text_that_is_no_envelope(text: str) -> None:
     assert error.code == "UNKNOWN"
 
 
+@pytest.mark.parametrize(
+    ("headers", "trace_id"),
+    [
+        ((), "0af7651916cd43dd8448eb211c80319c"),
+        ((("x-trace-id", "f" * 32),), "f" * 32),
+        ((("x-request-id", "no-uuid"),), ""),
+    ],
+    ids=["of the request's id", "told", "none"],
+)
+def test_every_error_leads_to_its_trace(
+    headers: tuple[tuple[str, str], ...], trace_id: str
+) -> None:
+    """The trace is the one a service names, else the one the gateway makes of the request's id."""
+    error = _edge.translate(
+        rpc_error(grpc.StatusCode.NOT_FOUND, "why", headers=headers),
+        gateway="http://gw",
+        request_id="0af76519-16cd-43dd-8448-eb211c80319c",
+    )
+    assert error.trace_id == trace_id
+
+
 def test_errors_travel_between_processes() -> None:
     """An error survives pickling, as multiprocessing and job queues do it."""
     error = codestudio.QuotaExceeded(
