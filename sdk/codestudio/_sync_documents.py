@@ -15,6 +15,7 @@ from codestudio._document_types import (
     Role,
 )
 from codestudio._documents import AsyncDocuments
+from codestudio._errors import CodeStudioError
 from codestudio._live.document import FLUSH_SECONDS, AsyncDocument
 from codestudio._live.edits import Edit
 from codestudio._live.units import OffsetUnit
@@ -70,6 +71,10 @@ class Document:
         return self._async.connection
 
     @property
+    def error(self) -> CodeStudioError | None:
+        return self._async.error
+
+    @property
     def unstored(self) -> bool:
         return self._async.unstored
 
@@ -121,6 +126,9 @@ class Document:
 
     def flush(self, timeout: float | None = None) -> None:
         self._portal.call(self._async.flush(timeout))
+
+    def ready(self, timeout: float | None = None) -> None:
+        self._portal.call(self._async.ready(timeout))
 
     def connect(self, timeout: float | None = None) -> Self:
         self._portal.call(self._async.connect(timeout))

@@ -105,6 +105,11 @@ class AsyncDocument:
         return ConnectionState.OFFLINE if self._joined else ConnectionState.CONNECTING
 
     @property
+    def error(self) -> _errors.CodeStudioError | None:
+        """What the server refused the document for; None while it did not."""
+        return self._error
+
+    @property
     def unstored(self) -> bool:
         """Whether there are edits that the server has not acknowledged."""
         return self.session.stored < self.session.made
@@ -256,6 +261,14 @@ class AsyncDocument:
             "the edits are not stored",
         )
 
+    async def ready(self, timeout: float | None = None) -> None:
+        """Wait until it has been joined: only needed where it was opened with `saved`.
+
+        Raises DeadlineExceeded, and what the server refused the document for.
+        """
+        allowed = self._timeout if timeout is None else timeout
+        await self._until(lambda: self._joined, allowed, "the document was not joined")
+
     async def connect(self, timeout: float | None = None) -> Self:
         """Open it; done by `async with`. Raises CodeStudioError."""
         if self._session is not None:
@@ -278,7 +291,7 @@ class AsyncDocument:
         if state:
             return self  # it can be worked on at once, and is merged when there is a connection
         try:
-            await self._until(lambda: self._joined, allowed, "the document was not joined")
+            await self.ready(allowed)
         except BaseException:
             self._let_go()
             raise

@@ -1,0 +1,341 @@
+"""One file and one document, kept the same."""
+
+import asyncio
+import datetime
+import enum
+from collections.abc import Callable
+from typing import Protocol
+
+from codestudio import _errors
+from codestudio._document_types import ConnectionState, Role
+from codestudio._folder.files import Content, Files
+from codestudio._folder.origin import History, nearest
+from codestudio._folder.records import Record, Records
+from codestudio._live.document import AsyncDocument
+
+_QUIET = 0.1
+"""Seconds to wait after something happened: what an editor does in several steps is over then."""
+
+_DOUBTFUL = 1.0
+"""Seconds for which a file has to be empty, or gone, to be believed: editors and Git empty and
+remove a file before they write it anew."""
+
+_RETRY_FIRST, _RETRY_MOST = 1.0, 30.0
+
+
+class Told(enum.StrEnum):
+    """What is told about a file."""
+
+    SENT = "sent"
+    """What was done to the file is in the document."""
+    WRITTEN = "written"
+    """What was done to the document is in the file."""
+    REMOVED = "removed"
+    """The document was deleted, and so is the file."""
+    DELETED = "deleted"
+    """The file was removed, and so is the document."""
+    KEPT = "kept"
+    """A text was set aside, where nobody could tell how to merge it."""
+    SKIPPED = "skipped"
+    """The file is not carried."""
+    FAILED = "failed"
+    """Something could not be done, and is tried again."""
+
+
+Tell = Callable[[Told, str, str], None]
+"""Takes what happened, the path, and more about it."""
+
+
+class Owner(Protocol):
+    """What a follower asks of the folder as a whole."""
+
+    files: Files
+    records: Records
+    tell: Tell
+    slots: asyncio.Semaphore
+
+    def open(self, path: str, content: str | None, saved: Record | None) -> AsyncDocument:
+        """Give a document that is not open yet."""
+        ...
+
+    async def delete(self, path: str) -> bool:
+        """Delete a document; False where it cannot be."""
+        ...
+
+    def let_go(self, path: str) -> None:
+        """Forget a follower: there is neither file nor document any more."""
+        ...
+
+
+class Follower:
+    """Keeps one file and one document the same, whichever changes, one step after the other.
+
+    `base` is the text both had last. What differs from it in the file was done by an editor, and
+    is made in the document as few small edits; what differs from it in the document came from
+    others, and is written. Our own writing is recognised by its result: the file is at base.
+    """
+
+    def __init__(self, owner: Owner, path: str) -> None:
+        self._owner = owner
+        self.path = path
+        self.document: AsyncDocument | None = None
+        self.base: str | None = None
+        self.problem = ""
+        self._awake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._history = History()
+        self._exact = True  # what is remembered of the file is what it is
+        self.at_rest = asyncio.Event()
+
+    # For the folder.
+
+    def start(self, *, record: Record | None, remote: bool) -> None:
+        """Begin: with what is remembered, and whether the project has the document."""
+        self._task = asyncio.create_task(self._run(record, remote), name=f"follow {self.path}")
+
+    def nudge(self) -> None:
+        """Look again: something may have happened."""
+        self.at_rest.clear()
+        self._awake.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether file and document are the same, and everything is stored."""
+        document = self.document
+        if self.problem:
+            return True
+        live = document is not None and document.connection is ConnectionState.LIVE
+        return bool(self.at_rest.is_set() and live and document and not document.unstored)
+
+    async def stop(self, seconds: float) -> bool:
+        """Bring over what there is, and leave the document; whether all of it is stored."""
+        self._stopping = True
+        self.nudge()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=1)
+        if not self._exact:
+            await self._remember()
+        return await self._close(seconds)
+
+    # The work.
+
+    async def _run(self, record: Record | None, remote: bool) -> None:
+        pause = _RETRY_FIRST
+        while True:
+            self._awake.clear()
+            try:
+                async with self._owner.slots:
+                    if self.document is None and not await self._open(record, remote):
+                        break
+                    if not await self._reconcile():
+                        break
+                pause = _RETRY_FIRST
+            except _errors.NotFound:
+                # Where the file was changed as well, it becomes a document again.
+                await self._deleted_elsewhere()
+                record, remote = None, False
+                continue
+            except (_errors.CodeStudioError, OSError) as error:
+                if self._stopping:
+                    break
+                self._owner.tell(Told.FAILED, self.path, _reason(error))
+                await self._wait(pause)
+                pause = min(2 * pause, _RETRY_MOST)
+                continue
+            if not self._awake.is_set():
+                if self._stopping:
+                    break
+                self.at_rest.set()
+                await self._awake.wait()
+            # Several steps of an editor, or several keystrokes of others, become one.
+            await asyncio.sleep(_QUIET)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._awake.wait()
+        except TimeoutError:
+            return
+
+    async def _open(self, record: Record | None, remote: bool) -> bool:
+        """Open the document; False where there is nothing to follow any more."""
+        disk = await self._read()
+        if record is None and not remote and disk.text is None and not disk.problem:
+            self._owner.let_go(self.path)
+            return False
+        if disk.problem:
+            return True
+        content = disk.text if record is None and not remote else None
+        document = self._owner.open(self.path, content, record)
+        try:
+            await document.connect()
+            remembered = document.text  # before anything of others has come
+            await document.ready()
+        except BaseException:
+            await document.close(0)
+            raise
+        self.document = document
+        self._listening = asyncio.create_task(self._listen(document), name=f"hear {self.path}")
+        if record is not None:
+            self.base = _closer(disk.text, record, remembered)
+        elif disk.text is None or disk.text == document.text:
+            self.base = disk.text
+            await self._remember()
+        else:
+            # Two texts that nobody knows the origin of: the document's is shared already.
+            await self._set_aside(disk.text, "conflicts", "the project has another text")
+            self.base = disk.text
+        return True
+
+    async def _listen(self, document: AsyncDocument) -> None:
+        try:
+            async for change in document.changes():
+                if not change.local:
+                    self.nudge()
+        except _errors.CodeStudioError:
+            self.nudge()
+
+    async def _reconcile(self) -> bool:
+        """Carry over what differs; False where there is nothing to follow any more."""
+        disk = await self._read()
+        if disk.problem:
+            if disk.problem != self.problem:
+                self.problem = disk.problem
+                self._owner.tell(Told.SKIPPED, self.path, disk.problem)
+            return True
+        self.problem = ""
+        document = self.document
+        if document is None:
+            self.nudge()  # it was not carried before, and is now
+            return True
+        if document.error is not None:
+            raise document.error
+        if disk.text is None and self.base is not None:
+            return await self._removed_here(document)
+        if disk.text is not None and disk.text != self.base:
+            await self._take_in(document, disk.text)
+        if document.text != self.base:
+            await self._write(document)
+        return True
+
+    async def _take_in(self, document: AsyncDocument, text: str) -> None:
+        """Make what an editor did to the file part of the document."""
+        if document.role is Role.VIEWER:
+            await self._set_aside(text, "unsent", "you may only read this project")
+            self.base = text
+            return
+        # Not sent before it is remembered: a run that is killed in between would do it again.
+        origin = await asyncio.to_thread(self._history.origin_of, text, self.base or "")
+        with document.held():
+            document.set_text(text, base=origin)
+            self.base = text
+            await self._remember()
+        self._owner.tell(Told.SENT, self.path, "")
+
+    async def _write(self, document: AsyncDocument) -> None:
+        """Make what others did to the document part of the file."""
+        text, expected = document.text, self.base
+        await self._remember()
+        found = await asyncio.to_thread(self._owner.files.replace, self.path, text, expected)
+        self.base, self._exact = text, False
+        self._history.replaced(expected)
+        if found in (None, expected, text):
+            self._owner.tell(Told.WRITTEN, self.path, "")
+            return
+        # An editor was faster by a moment, and wrote what it made of what stood there.
+        if expected is None or document.role is Role.VIEWER:
+            await self._set_aside(found, "conflicts", "it came to be on both sides at once")
+            return
+        origin = await asyncio.to_thread(self._history.origin_of, found, expected)
+        with document.held():
+            document.set_text(found, base=origin)
+            await self._remember()
+        self.nudge()
+        self._owner.tell(Told.SENT, self.path, "")
+
+    async def _removed_here(self, document: AsyncDocument) -> bool:
+        """Delete the document, unless others changed what was removed; False when it is gone."""
+        unchanged = document.text == self.base
+        if unchanged and document.role is not Role.VIEWER and await self._owner.delete(self.path):
+            await self._close(0)
+            await asyncio.to_thread(self._owner.records.drop, self.path)
+            self._owner.tell(Told.DELETED, self.path, "")
+            self._owner.let_go(self.path)
+            return False
+        self.base = None
+        await self._write(document)
+        return True
+
+    async def _deleted_elsewhere(self) -> None:
+        """Take in that the document is gone: its file goes too, if it was not changed."""
+        base, self.base = self.base, None
+        unsent = self.document is not None and self.document.unstored
+        await self._close(0)
+        await asyncio.to_thread(self._owner.records.drop, self.path)
+        if base is None or unsent:
+            return
+        if await asyncio.to_thread(self._owner.files.remove, self.path, base):
+            self._owner.tell(Told.REMOVED, self.path, "")
+
+    async def _read(self) -> Content:
+        """Read the file, when it is not just being written."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while True:
+            content = await asyncio.to_thread(self._owner.files.read, self.path)
+            doubtful = self.base not in (None, "") and content.text in (None, "")
+            if content.problem or (content.settled and not doubtful):
+                return content
+            if loop.time() - since > _DOUBTFUL:
+                return content
+            await asyncio.sleep(_QUIET)
+
+    async def _remember(self) -> None:
+        if self.document is None:
+            return
+        epoch, state = self.document.saved()
+        record = Record(self.path, epoch, state, self.base)
+        self._exact = True
+        await asyncio.to_thread(self._owner.records.put, record)
+
+    async def _set_aside(self, text: str, under: str, why: str) -> None:
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        kept = await asyncio.to_thread(
+            self._owner.files.set_aside, self.path, text, under=under, stamp=stamp
+        )
+        self._owner.tell(Told.KEPT, self.path, f"{why}; this folder's is kept in {kept}")
+
+    async def _close(self, seconds: float) -> bool:
+        document, self.document = self.document, None
+        stored = True
+        if document is not None:
+            try:
+                await document.close(seconds)
+            except _errors.CodeStudioError:
+                stored = False
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening], timeout=1)
+            self._listening = None
+        return stored
+
+
+def _closer(disk: str | None, record: Record, state: str) -> str | None:
+    """Tell which text the file had when it was looked at last.
+
+    A run that was killed may have written the state's text, or not: the one it is nearest to.
+    Where it is gone, what is remembered decides: if that is old, the file comes again.
+    """
+    if disk is None or record.base is None or disk == record.base:
+        return record.base
+    return nearest(disk, (state, record.base))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _errors.CodeStudioError):
+        return error.message
+    return str(error)

@@ -1,0 +1,53 @@
+"""From which text an editor made the one it saved.
+
+Not always from what stood in the file: an editor that has a file open saves over what others did
+to it meanwhile, warning or not. Taken by its letter that would delete what they did. So the texts
+that a file had lately are kept, and a save is taken to be made from the one it is nearest to.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from codestudio._live import edits
+
+_MOST = 16
+_BYTES = 4 * 1024**2
+_SECONDS = 900.0
+
+
+class History:
+    """The texts a file had before others' edits were written into it."""
+
+    def __init__(self) -> None:
+        self._texts: deque[tuple[float, str]] = deque(maxlen=_MOST)
+
+    def replaced(self, text: str | None) -> None:
+        """Take note that a text stood in the file until now."""
+        if text is not None:
+            self._texts.append((time.monotonic(), text))
+
+    def origin_of(self, saved: str, current: str) -> str:
+        """Tell from which text a saved one was made: what stands in the file, or an older one.
+
+        An older text that comes back to the letter was brought back: made from what stands there.
+        """
+        now = time.monotonic()
+        recent = [text for when, text in reversed(self._texts) if now - when < _SECONDS]
+        kept, size = [current], 0
+        for text in recent:
+            size += len(text)
+            if text == saved or size > _BYTES:
+                return current if text == saved else nearest(saved, kept)
+            kept.append(text)
+        return nearest(saved, kept)
+
+
+def nearest(saved: str, texts: Iterable[str]) -> str:
+    """Give the text that has to be changed least to be the saved one; the first of equals."""
+
+    def distance(text: str) -> int:
+        found = edits.difference(text, saved)
+        return sum(len(each.deleted) + len(each.inserted) for each in found)
+
+    return min(texts, key=distance)

@@ -1,0 +1,33 @@
+"""A project as a folder sees it, through a client."""
+
+from codestudio._client import AsyncClient
+from codestudio._folder.records import Record
+from codestudio._live.document import AsyncDocument
+
+
+class ClientProject:
+    """One project of a gateway."""
+
+    def __init__(self, client: AsyncClient, project: str, namespace: str) -> None:
+        self._client = client
+        self._project = project
+        self._namespace = namespace
+
+    async def paths(self) -> set[str]:
+        """Give the paths of its documents. Raises CodeStudioError."""
+        listed = self._client.documents.list(self._project, self._namespace, page_size=1000)
+        return {each.path async for each in listed}
+
+    def open(self, path: str, content: str | None, saved: Record | None) -> AsyncDocument:
+        """Give a document that is not open yet."""
+        return self._client.documents.open(
+            self._project,
+            path,
+            self._namespace,
+            content=content,
+            saved=None if saved is None else (saved.epoch, saved.state),
+        )
+
+    async def delete(self, path: str) -> bool:
+        """Delete a document; False where it cannot be: the contract has no call for it yet."""
+        return False

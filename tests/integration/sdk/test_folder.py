@@ -1,0 +1,352 @@
+"""A folder that follows a project: two of them, and what editors do to their files."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import codestudio
+import pytest
+from codestudio._folder.folder import Folder
+from codestudio._folder.follower import Told
+from codestudio._folder.project import ClientProject
+
+from tests.integration.sdk.desk import Desk
+
+QUICKLY = codestudio.RetryPolicy(attempts=6, initial=0.02, maximum=0.2)
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    """Run the service."""
+    running = Desk()
+    running.start()
+    yield running
+    running.close()
+
+
+class Side:
+    """A folder, and what follows it."""
+
+    def __init__(self, desk: Desk, root: Path) -> None:
+        self.desk = desk
+        self.root = root
+        self.told: list[tuple[Told, str, str]] = []
+        root.mkdir(exist_ok=True)
+        self._running: asyncio.Task[bool] | None = None
+
+    def path(self, name: str) -> Path:
+        found = self.root / name
+        found.parent.mkdir(parents=True, exist_ok=True)
+        return found
+
+    def put(self, name: str, text: str) -> None:
+        self.path(name).write_text(text, newline="")
+
+    def text(self, name: str) -> str | None:
+        try:
+            return (self.root / name).read_bytes().decode()
+        except FileNotFoundError:
+            return None
+
+    async def begin(self) -> None:
+        self.client = codestudio.AsyncClient(self.desk.url, token="t", retry=QUICKLY)
+        self.folder = Folder(
+            self.root,
+            ClientProject(self.client, "p", "default"),
+            tell=lambda *told: self.told.append(told),
+        )
+        self._running = asyncio.create_task(self.folder.run(binding={"project": "p"}))
+        await self.settled()
+
+    async def settled(self) -> None:
+        await until(lambda: self._over() or (self.folder.reachable and not self.folder.pending))
+
+    def _over(self) -> bool:
+        assert self._running is not None
+        if self._running.done():
+            self._running.result()
+        return self._running.done()
+
+    async def end(self) -> bool:
+        if self._running is None:
+            return True
+        self.folder.stop()
+        running, self._running = self._running, None
+        stored = await running
+        await self.client.close()
+        return stored
+
+
+async def until(met: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(seconds):
+        while not met():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def two(desk: Desk, tmp_path: Path) -> AsyncIterator[tuple[Side, Side]]:
+    """Two folders of one project."""
+    sides = Side(desk, tmp_path / "one"), Side(desk, tmp_path / "other")
+    for side in sides:
+        await side.begin()
+    yield sides
+    for side in sides:
+        await side.end()
+
+
+Two = tuple[Side, Side]
+
+
+async def test_a_new_file_comes_to_the_other(two: Two, desk: Desk) -> None:
+    """What is made in one folder appears in the other, and what is done there comes back."""
+    one, other = two
+    one.put("src/a.py", "é🙂 = 1\r\n")
+    await until(lambda: other.text("src/a.py") == "é🙂 = 1\r\n")
+    other.put("src/a.py", "é🙂 = 2\r\n")
+    await until(lambda: one.text("src/a.py") == "é🙂 = 2\r\n" == desk.text("src/a.py"))
+    assert not [told for side in two for told in side.told if told[0] is Told.KEPT]
+
+
+async def test_both_edit_at_once(two: Two, desk: Desk) -> None:
+    """Edits of different lines, at the same time, are both in both files."""
+    one, other = two
+    text = "".join(f"line {n}\n" for n in range(50))
+    one.put("a", text)
+    await until(lambda: other.text("a") == text)
+    for n in range(10):
+        one.put("a", (one.text("a") or "").replace(f"line {n}\n", f"one {n}\n"))
+        other.put("a", (other.text("a") or "").replace(f"line {49 - n}\n", f"other {49 - n}\n"))
+        await asyncio.sleep(0.15)
+    wanted = text
+    for n in range(10):
+        wanted = wanted.replace(f"line {n}\n", f"one {n}\n")
+        wanted = wanted.replace(f"line {49 - n}\n", f"other {49 - n}\n")
+    await until(lambda: one.text("a") == other.text("a") == desk.text("a") == wanted)
+
+
+@pytest.mark.parametrize("way", ["in place", "rename", "append", "unlink"])
+async def test_ways_to_write(two: Two, desk: Desk, way: str) -> None:
+    """However a program writes a file: the text is carried, once, and the mode is kept."""
+    one, other = two
+    one.put("a.sh", "first\n")
+    await until(lambda: other.text("a.sh") == "first\n")
+    file = one.path("a.sh")
+    file.chmod(0o755)
+    other.path("a.sh").chmod(0o750)
+    if way == "in place":
+        with file.open("w") as opened:
+            opened.flush()
+            await asyncio.sleep(0.3)
+            opened.write("first\nsecond\n")
+    elif way == "rename":
+        temporary = one.path(".a.sh.new~")
+        temporary.write_text("first\nsecond\n")
+        temporary.rename(file)
+    elif way == "append":
+        with file.open("a") as opened:
+            opened.write("second\n")
+    else:
+        file.unlink()
+        await asyncio.sleep(0.3)
+        file.write_text("first\nsecond\n")
+    await until(lambda: other.text("a.sh") == desk.text("a.sh") == "first\nsecond\n")
+    assert other.path("a.sh").stat().st_mode & 0o777 == 0o750
+    updates = [each.update.update for each in desk.heard if each.WhichOneof("message") == "update"]
+    assert sum(map(len, updates)) < 200
+    one.put("a.sh", "")
+    await until(lambda: other.text("a.sh") == "")
+
+
+async def test_what_is_not_carried(two: Two, desk: Desk, tmp_path: Path) -> None:
+    """Ignored, binary, large files and links are left alone; what cannot be carried is said."""
+    one, other = two
+    one.put(".gitignore", "*.log\nbuild/\n")
+    one.put("build/x", "x")
+    one.put("a.log", "x")
+    one.put(".git/config", "x")
+    one.put("a.py~", "x")
+    one.path("binary").write_bytes(b"\0\1")
+    one.path("latin").write_bytes(b"\xe9t\xe9")
+    one.path("large").write_text("x" * (4 * 1024**2 + 1))
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (one.root / "link").symlink_to(secret)
+    (one.root / "links").symlink_to(tmp_path)
+    one.put("last", "x")
+    await until(lambda: other.text("last") == "x" and other.text(".gitignore") is not None)
+    await until(lambda: {t[1] for t in one.told if t[0] is Told.SKIPPED} >= {"binary", "large"})
+    assert sorted(each.partition("p/")[2] for each in desk.documents) == [".gitignore", "last"]
+    one.path("binary").write_text("text now")
+    await until(lambda: other.text("binary") == "text now")
+
+
+async def test_a_document_does_not_lead_outside(two: Two, tmp_path: Path) -> None:
+    """A document whose path leads through a link is not written there."""
+    one, _ = two
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (one.root / "away").symlink_to(outside)
+    await one.client.documents.create("p", "away/file", "x")
+    await until(lambda: any(told[1] == "away/file" for told in one.told))
+    assert list(outside.iterdir()) == []
+
+
+async def test_edits_while_nobody_looked(desk: Desk, tmp_path: Path) -> None:
+    """What was done to both sides while the tool was off is merged, and stands there once."""
+    one, other = Side(desk, tmp_path / "one"), Side(desk, tmp_path / "other")
+    await one.begin()
+    one.put("a", "head\nbody\ntail\n")
+    await one.settled()
+    await until(lambda: "default/p/a" in desk.documents)
+    await other.begin()
+    await until(lambda: other.text("a") == "head\nbody\ntail\n")
+    assert await one.end()
+    one.put("a", "HEAD\nbody\ntail\nmore of one\n")
+    other.put("a", "head\nbody\ntail\nmore of other\n")
+    await until(lambda: desk.text("a") == "head\nbody\ntail\nmore of other\n")
+    await one.begin()
+    wanted = {
+        "HEAD\nbody\ntail\nmore of other\nmore of one\n",
+        "HEAD\nbody\ntail\nmore of one\nmore of other\n",
+    }
+    await until(lambda: one.text("a") == other.text("a") == desk.text("a") in wanted)
+    await one.end()
+    await other.end()
+
+
+async def test_offline(two: Two, desk: Desk) -> None:
+    """What is done while the gateway is away is merged when it is back."""
+    one, other = two
+    one.put("a", "1\n2\n3\n")
+    await until(lambda: other.text("a") == "1\n2\n3\n")
+    desk.stop()
+    await asyncio.sleep(0.3)
+    one.put("a", "one\n2\n3\n")
+    other.put("a", "1\n2\nother\n")
+    other.put("new", "n\n")
+    await asyncio.sleep(0.5)
+    desk.start()
+    await until(lambda: one.text("a") == other.text("a") == "one\n2\nother\n")
+    await until(lambda: one.text("new") == "n\n")
+
+
+async def test_two_texts_of_unknown_origin(desk: Desk, tmp_path: Path) -> None:
+    """A file that differs from a document it never was in step with is kept beside."""
+    one = Side(desk, tmp_path / "one")
+    one.put("a", "mine\n")
+    one.put("same", "same\n")
+    async with codestudio.AsyncClient(desk.url, token="t") as client:
+        await client.documents.create("p", "a", "theirs\n")
+        await client.documents.create("p", "same", "same\n")
+    await one.begin()
+    await until(lambda: one.text("a") == "theirs\n")
+    kept = list((one.root / ".codestudio-sync/conflicts").iterdir())
+    assert [each.read_text() for each in kept] == ["mine\n"]
+    assert [told[1] for told in one.told if told[0] is Told.KEPT] == ["a"]
+    await one.end()
+
+
+async def test_one_run_a_folder(two: Two, desk: Desk) -> None:
+    """A folder is followed by one process, and stays with its project."""
+    second = Side(desk, two[0].root)
+    with pytest.raises(codestudio.FailedPrecondition, match="another codestudio sync"):
+        await second.begin()
+    await two[0].end()
+    folder = Folder(second.root, ClientProject(second.client, "q", "default"), tell=print)
+    with pytest.raises(codestudio.FailedPrecondition, match="follows project"):
+        await folder.run(binding={"project": "q"})
+    await second.client.close()
+
+
+async def test_viewers(desk: Desk, tmp_path: Path) -> None:
+    """Who may only read keeps what he did beside, and has the document's text in the file."""
+    async with codestudio.AsyncClient(desk.url, token="t") as client:
+        await client.documents.create("p", "a", "theirs\n")
+    desk.viewers = True
+    one = Side(desk, tmp_path / "one")
+    await one.begin()
+    await until(lambda: one.text("a") == "theirs\n")
+    one.put("a", "mine\n")
+    await until(lambda: any(told[0] is Told.KEPT for told in one.told))
+    await until(lambda: one.text("a") == "theirs\n")
+    assert desk.text("a") == "theirs\n"
+    await one.end()
+
+
+async def test_editors(two: Two) -> None:
+    """A real vim on one side, sed and a formatter's rename on the other, at the same time."""
+    one, other = two
+    text = "".join(f"line {n}\n" for n in range(40))
+    one.put("a.txt", text)
+    await until(lambda: other.text("a.txt") == text)
+    for n in range(6):
+        vim = await asyncio.create_subprocess_exec(
+            "vim.tiny", "-u", "NONE", "-es", "-c", f"%s/^line {n}$/vim {n}/", "-c", "wq", "a.txt",
+            cwd=one.root, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        sed = await asyncio.create_subprocess_exec(
+            "sed", "-i", f"s/^line {39 - n}$/sed {39 - n}/", "a.txt", cwd=other.root
+        )
+        assert await vim.wait() == 0
+        assert await sed.wait() == 0
+        await asyncio.sleep(0.1)
+    wanted = text
+    for n in range(6):
+        wanted = wanted.replace(f"line {n}\n", f"vim {n}\n")
+        wanted = wanted.replace(f"line {39 - n}\n", f"sed {39 - n}\n")
+    await until(lambda: one.text("a.txt") == other.text("a.txt") == wanted)
+
+
+async def test_git_checkout(two: Two) -> None:
+    """Changing branches in one folder changes the other's files; .git is nobody's business."""
+    one, other = two
+
+    def git(*arguments: str) -> None:
+        environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "HOME": str(one.root)}
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments],
+            cwd=one.root,
+            check=True,
+            capture_output=True,
+            env=environment,
+        )
+
+    git("init", "-q", "-b", "main")
+    for n in range(10):
+        one.put(f"f{n}", f"main {n}\n" * 5)
+    git("add", ".")
+    git("commit", "-qm", "one")
+    git("checkout", "-qb", "branch")
+    for n in range(10):
+        one.put(f"f{n}", f"main {n}\n" * 4 + f"branch {n}\n")
+    git("commit", "-qam", "two")
+
+    def all_are(end: str) -> bool:
+        return all((other.text(f"f{n}") or "").endswith(f"{end} {n}\n") for n in range(10))
+
+    await until(lambda: all_are("branch"))
+    await asyncio.to_thread(git, "checkout", "-q", "main")
+    await until(lambda: all_are("main"))
+    await asyncio.to_thread(git, "checkout", "-q", "branch")
+    await until(lambda: all_are("branch"))
+    assert not (other.root / ".git").exists()
+    assert not [told for side in two for told in side.told if told[0] is Told.KEPT]
+
+
+async def test_an_editor_with_an_old_buffer(two: Two, desk: Desk) -> None:
+    """Saving a buffer that was read before others edited does not take back what they did."""
+    one, other = two
+    text = "".join(f"line {n}\n" for n in range(20))
+    one.put("a", text)
+    await until(lambda: other.text("a") == text)
+    buffer = one.text("a") or ""
+    other.put("a", text.replace("line 3\n", "line 3 of other\n"))
+    await until(lambda: "of other" in (one.text("a") or ""))
+    one.put("a", buffer.replace("line 15\n", "line 15 of one\n"))
+    wanted = text.replace("line 3\n", "line 3 of other\n").replace("line 15\n", "line 15 of one\n")
+    await until(lambda: one.text("a") == other.text("a") == desk.text("a") == wanted)
+    one.put("a", text)  # to the letter what it was: brought back on purpose
+    await until(lambda: one.text("a") == other.text("a") == desk.text("a") == text)
