@@ -5,12 +5,17 @@ from codestudio.resource.v1 import resource_service_pb2_grpc, workload_service_p
 from services.chassis import connectors, lifecycle, live, mesh
 from services.resource.allocator import Allocator
 from services.resource.runtimes.local import LocalRuntime
+from services.resource.runtimes.local.activity import Thresholds
 from services.resource.servicer import ResourceServicer
 from services.resource.settings import ResourceSettings
 from services.resource.store import Store
 from services.resource.usage import Usage
 from services.resource.visibility import Visibility
 from services.resource.workload_servicer import WorkloadServicer
+
+_LONGEST_GAP = 60.0
+"""Seconds between two looks at an instance after which its use in between is unknown: the machine
+slept, or was so busy that nobody could have used it."""
 
 
 def compose(settings: ResourceSettings) -> lifecycle.App:
@@ -26,6 +31,12 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         stop_grace=settings.editor_stop_seconds,
         starts_at_once=settings.editor_starts_at_once,
         auto_create_paths=lambda: in_force.current.auto_create_paths,
+        thresholds=Thresholds(
+            cores=settings.busy_cores,
+            editor_cores=settings.idle_editor_cores,
+            stretch=settings.busy_stretch_seconds,
+            longest_gap=max(_LONGEST_GAP, 4 * settings.usage_sample_seconds),
+        ),
     )
     allocator = Allocator(
         store=Store(redis=redis, plan=plan),

@@ -38,6 +38,17 @@ class ResourceSettings(ServiceSettings):
     usage_history_samples: int = Field(default=240, ge=1)
     """Samples kept of each instance: 240 of 15 s are the last hour."""
 
+    busy_cores: float = Field(default=0.05, gt=0)
+    """An instance is in use while its terminals and tasks use so much of a core (mean of a
+    sample). Idle ones use less than 0.01; see `runtimes.local.activity` for what was measured."""
+
+    idle_editor_cores: float = Field(default=0.25, ge=0)
+    """So much of a core the editor itself may use with nobody there: measured were 0.08, and 0.2
+    while its page loads. What it uses beyond counts as a task."""
+
+    busy_stretch_seconds: float = Field(default=10.0, gt=0)
+    """The mean is taken over samples no shorter than this."""
+
     port_reconcile_seconds: float = Field(default=15.0, gt=0)
     """Time between two comparisons of allocations with each other and with what runs."""
 

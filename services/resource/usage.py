@@ -54,6 +54,8 @@ class Usage:
         while True:
             with contextlib.suppress(errors.Unavailable):  # the runtime: not ready yet
                 await self._sample()
+                # Not more often, however often it is measured on demand: every watch is told.
+                self._runtime.announce_activity()
                 self._remember()
             await asyncio.sleep(self.every_seconds)
 

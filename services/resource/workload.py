@@ -115,6 +115,20 @@ class Workload:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Activity:
+    """When a workload was last used; the contract's WorkloadActivity."""
+
+    observed_since: datetime.datetime
+    """Since when nothing of it was missed."""
+    observed_at: datetime.datetime
+    """Until when: the last look."""
+    last_input: datetime.datetime | None = None
+    """When somebody last did something in its editor; None where that was not seen."""
+    last_busy: datetime.datetime | None = None
+    """When its processes last did something of their own; None where that was not seen."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Measurement:
     """What one workload uses at one moment."""
 

@@ -14,7 +14,7 @@ from services.chassis.validation import Violations
 from services.resource import names
 from services.resource.runtimes import Runtime
 from services.resource.servicer import read_resources, write_resources
-from services.resource.workload import Failure, Phase, Resources, Spec, Workload
+from services.resource.workload import Activity, Failure, Phase, Resources, Spec, Workload
 
 _HEARTBEAT_SECONDS = 15.0
 _DEFAULT_LINES = 200
@@ -57,7 +57,7 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
             environment=_environment(wrong, dict(request.environment)),
         )
         wrong.check()
-        return _workload(await self._runtime.apply(spec))
+        return self._message(await self._runtime.apply(spec))
 
     async def StopWorkload(
         self,
@@ -65,7 +65,7 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
         context: ServicerContext[pb.StopWorkloadRequest, pb.Workload],
     ) -> pb.Workload:
         """See the contract. One that never was is answered as stopped."""
-        return _workload(await self._runtime.stop(_instance_id(request.instance_id)))
+        return self._message(await self._runtime.stop(_instance_id(request.instance_id)))
 
     async def DeleteWorkload(
         self,
@@ -82,7 +82,7 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
         context: ServicerContext[pb.GetWorkloadRequest, pb.Workload],
     ) -> pb.Workload:
         """See the contract. Raises errors.NotFound (WORKLOAD_NOT_FOUND)."""
-        return _workload(self._existing(_instance_id(request.instance_id)))
+        return self._message(self._existing(_instance_id(request.instance_id)))
 
     async def ListWorkloads(
         self,
@@ -90,7 +90,7 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
         context: ServicerContext[pb.ListWorkloadsRequest, pb.ListWorkloadsResponse],
     ) -> pb.ListWorkloadsResponse:
         """See the contract."""
-        return pb.ListWorkloadsResponse(workloads=map(_workload, self._runtime.list()))
+        return pb.ListWorkloadsResponse(workloads=map(self._message, self._runtime.list()))
 
     async def WatchWorkloads(
         self,
@@ -101,7 +101,7 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
         draining = lifecycle.draining()
         with self._runtime.changes.watch() as watcher:
             for workload in self._runtime.list():
-                yield pb.WatchWorkloadsResponse(workload=_workload(workload))
+                yield pb.WatchWorkloadsResponse(workload=self._message(workload))
             yield pb.WatchWorkloadsResponse(synced=True)
             leaving = asyncio.create_task(draining.wait())
             try:
@@ -136,6 +136,9 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
         lines = await self._runtime.logs(instance_id, request.tail_lines or _DEFAULT_LINES)
         return pb.WorkloadLogs(lines=lines)
 
+    def _message(self, workload: Workload) -> pb.Workload:
+        return _workload(workload, self._runtime.activity(workload.instance_id))
+
     def _existing(self, instance_id: str) -> Workload:
         workload = self._runtime.get(instance_id)
         if workload is None:
@@ -150,7 +153,7 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
         workload = self._runtime.get(instance_id)
         if workload is None:
             return pb.WatchWorkloadsResponse(removed_instance_id=instance_id)
-        return pb.WatchWorkloadsResponse(workload=_workload(workload))
+        return pb.WatchWorkloadsResponse(workload=self._message(workload))
 
 
 def _instance_id(text: str) -> str:
@@ -174,7 +177,7 @@ def _environment(wrong: Violations, environment: dict[str, str]) -> dict[str, st
     return environment
 
 
-def _workload(workload: Workload) -> pb.Workload:
+def _workload(workload: Workload, activity: Activity | None) -> pb.Workload:
     message = pb.Workload(
         instance_id=workload.instance_id,
         phase=_PHASES[workload.phase],
@@ -193,6 +196,13 @@ def _workload(workload: Workload) -> pb.Workload:
         message.ready_time.FromDatetime(workload.ready_time)
     if workload.failure is not None:
         message.error.CopyFrom(_detail(workload.instance_id, workload.failure))
+    if activity is not None and workload.phase.is_alive:
+        message.activity.observed_since.FromDatetime(activity.observed_since)
+        message.activity.observe_time.FromDatetime(activity.observed_at)
+        if activity.last_input is not None:
+            message.activity.last_input_time.FromDatetime(activity.last_input)
+        if activity.last_busy is not None:
+            message.activity.last_busy_time.FromDatetime(activity.last_busy)
     return message
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.resource.changes import Changes
-from services.resource.workload import Measurement, Spec, Workload
+from services.resource.workload import Activity, Measurement, Spec, Workload
 
 
 class Runtime(Protocol):
@@ -50,6 +50,12 @@ class Runtime(Protocol):
 
     async def measure(self) -> Mapping[str, Measurement]:
         """Measure all workloads that run and the disk of those that do not."""
+
+    def activity(self, instance_id: str) -> Activity | None:
+        """Give when the workload was last used, as of the last `measure`; None if unknown."""
+
+    def announce_activity(self) -> None:
+        """Announce the workloads that were seen to be used since last called, as changes."""
 
     def port_is_free(self, port: int) -> bool:
         """Tell whether an editor could listen on `port` now."""

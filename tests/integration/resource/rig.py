@@ -13,6 +13,7 @@ from pathlib import Path
 
 from services.devstack import editor, ports
 from services.resource.runtimes.local import LocalRuntime, procfs
+from services.resource.runtimes.local.activity import MEASURED, Thresholds
 from services.resource.workload import Phase, Resources, Spec, Workload
 
 RESOURCES = Resources(500, 2 * 2**30, 10 * 2**30)
@@ -54,6 +55,7 @@ async def running(
     stop_grace: float = 10.0,
     starts_at_once: int = 4,
     auto_create_paths: Callable[[], bool] = lambda: True,
+    thresholds: Thresholds = MEASURED,
 ) -> AsyncIterator[LocalRuntime]:
     """Run a runtime; its editors are left running, as by a service that ends."""
     runtime = LocalRuntime(
@@ -63,6 +65,7 @@ async def running(
         stop_grace=stop_grace,
         starts_at_once=starts_at_once,
         auto_create_paths=auto_create_paths,
+        thresholds=thresholds,
     )
     task = asyncio.create_task(runtime.run())
     try:

@@ -81,14 +81,8 @@ class Directories:
         it is no regular file.
         """
         *folders, name = parts
-        directory = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        directory = self.open_directory(*folders)
         try:
-            for folder in folders:
-                inner = os.open(
-                    folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory
-                )
-                os.close(directory)
-                directory = inner
             # Not blocking: a FIFO put there must not hang us.
             descriptor = os.open(
                 name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode, dir_fd=directory
@@ -100,6 +94,22 @@ class Directories:
             raise ValueError(f"{name} is no regular file")
         os.set_blocking(descriptor, True)
         return descriptor
+
+    def open_directory(self, *parts: str) -> int:
+        """Open a directory beneath the root, making no detour through any symlink.
+
+        Raises OSError (ELOOP or ENOTDIR where a component is a symlink).
+        """
+        directory = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        for part in parts:
+            try:
+                inner = os.open(
+                    part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory
+                )
+            finally:
+                os.close(directory)
+            directory = inner
+        return directory
 
     def size(self) -> int:
         """Add up the disk blocks of all files, in bytes, as `du` does. May take long."""

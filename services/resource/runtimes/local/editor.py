@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.resource.runtimes.local import procfs
+from services.resource.runtimes.local.activity import ACTIVITY
 from services.resource.runtimes.local.directories import Directories
 from services.resource.workload import Spec
 
@@ -34,8 +35,13 @@ class Editor:
     path: Path
     flavour: Flavour
 
-    def command(self, spec: Spec, directories: Directories) -> list[str]:
-        """Give its command line: no password, loopback only, workspace open."""
+    def command(
+        self, spec: Spec, directories: Directories, extensions: Path | None = None
+    ) -> list[str]:
+        """Give its command line: no password, loopback only, workspace open.
+
+        `extensions` is where it takes those it comes with, where not from its own place.
+        """
         common = [
             str(self.path),
             # Not --bind-addr: a developer's own PORT or CODE_SERVER_HOST would override that.
@@ -44,6 +50,7 @@ class Editor:
             f"--user-data-dir={directories.user_data}",
             f"--extensions-dir={directories.extensions}",
             "--disable-workspace-trust",
+            *([f"--builtin-extensions-dir={extensions}"] if extensions else ()),
         ]
         if self.flavour is Flavour.OPENVSCODE_SERVER:
             return [
@@ -108,6 +115,7 @@ def environment(
         **spec.environment,
         procfs.STACK_MARKER: stack_id,
         procfs.WORKLOAD_MARKER: f"{stack_id}/{spec.instance_id}",
+        "CODESTUDIO_ACTIVITY_DIR": str(directories.root.joinpath(*ACTIVITY)),
         "CODESTUDIO_INSTANCE_ID": spec.instance_id,
         "CODESTUDIO_WEB_PORT": str(spec.web_port),
         "CODESTUDIO_CALLBACK_PORT": str(spec.callback_port),

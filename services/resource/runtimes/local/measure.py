@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from services.resource.runtimes.local import procfs
+from services.resource.runtimes.local.activity import Observer
 from services.resource.runtimes.local.directories import InstanceRoot
 from services.resource.runtimes.local.procfs import Identity, Process, Table
 from services.resource.workload import Measurement
@@ -26,9 +27,10 @@ class _Disk:
 class Meter:
     """Measures instances again and again; blocking, so it belongs in a thread, one at a time."""
 
-    def __init__(self, *, stack_id: str, root: InstanceRoot) -> None:
+    def __init__(self, *, stack_id: str, root: InstanceRoot, observer: Observer) -> None:
         self._stack_id = stack_id
         self._root = root
+        self._observer = observer
         self._ticks: dict[Identity, int] = {}
         self._measured_at = 0.0
         self._disks: dict[str, _Disk] = {}
@@ -47,6 +49,7 @@ class Meter:
         found = {}
         for instance_id, root in running.items():
             members = procfs.of_instance(table, self._stack_id, instance_id, _present(table, root))
+            self._observer.look(instance_id, root, members)
             used.update((one.identity, one.ticks) for one in members)
             found[instance_id] = Measurement(
                 cpu_cores=sum(self._cores(one, now) for one in members),
@@ -54,6 +57,7 @@ class Meter:
                 storage=self._storage(instance_id),
                 processes=len(members),
             )
+        self._observer.keep(running)
         for instance_id in idle:
             found[instance_id] = Measurement(0.0, 0, self._storage(instance_id), 0)
         self._ticks = used

@@ -53,6 +53,8 @@ class Process:
     """Whether it has ended and only waits for its parent to notice."""
     ticks: int
     """CPU it has used, user and system, in ticks."""
+    children_ticks: int
+    """CPU that those of its children used that have ended."""
     session: int
     """Pid of its session's leader."""
     stack_id: str = ""
@@ -91,6 +93,7 @@ def look(pid: int) -> Process | None:
         parent=int(fields[1]),
         is_zombie=fields[0] in (b"Z", b"X"),
         ticks=int(fields[11]) + int(fields[12]),
+        children_ticks=int(fields[13]) + int(fields[14]),
         session=int(fields[3]),
     )
 
@@ -99,6 +102,14 @@ def is_alive(identity: Identity) -> bool:
     """Tell whether this very process still runs."""
     process = look(identity.pid)
     return process is not None and process.identity == identity and not process.is_zombie
+
+
+def command_line(pid: int) -> list[bytes]:
+    """Give the words a process was started with; none where it has ended or has none."""
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return []
 
 
 def read_table() -> Table:

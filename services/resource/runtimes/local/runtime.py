@@ -12,13 +12,14 @@ import structlog
 from services.chassis import clock, errors
 from services.resource.changes import Changes
 from services.resource.runtimes.local import adoption, ending, logfile, procfs, start
+from services.resource.runtimes.local.activity import MEASURED, Observer, Thresholds
 from services.resource.runtimes.local.background import Background
 from services.resource.runtimes.local.directories import InstanceRoot
 from services.resource.runtimes.local.editors import Editors
 from services.resource.runtimes.local.measure import Meter
 from services.resource.runtimes.local.records import Record
 from services.resource.runtimes.local.state import State
-from services.resource.workload import Failure, Measurement, Phase, Spec, Workload
+from services.resource.workload import Activity, Failure, Measurement, Phase, Spec, Workload
 
 _log = structlog.get_logger(__name__)
 
@@ -48,13 +49,15 @@ class LocalRuntime:
         stop_grace: float,
         starts_at_once: int = 4,
         auto_create_paths: Callable[[], bool] = lambda: True,
+        thresholds: Thresholds = MEASURED,
     ) -> None:
         self._stack_id = stack_id
         self._stop_grace = stop_grace
         self._state = State(container_root)
         self._root = InstanceRoot(container_root)
         self._background = Background()
-        self._meter = Meter(stack_id=stack_id, root=self._root)
+        self._observer = Observer(root=self._root, thresholds=thresholds)
+        self._meter = Meter(stack_id=stack_id, root=self._root, observer=self._observer)
         self._measuring = asyncio.Lock()
         self._editors = Editors(
             state=self._state,
@@ -130,6 +133,15 @@ class LocalRuntime:
     async def logs(self, instance_id: str, lines: int) -> Sequence[str]:
         """See Runtime."""
         return await asyncio.to_thread(logfile.tail, self._root.of(instance_id), lines)
+
+    def activity(self, instance_id: str) -> Activity | None:
+        """See Runtime."""
+        return self._observer.activity(instance_id)
+
+    def announce_activity(self) -> None:
+        """See Runtime."""
+        for instance_id in self._observer.news():
+            self._state.changes.announce(instance_id)
 
     async def measure(self) -> Mapping[str, Measurement]:
         """See Runtime."""

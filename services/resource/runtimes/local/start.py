@@ -8,8 +8,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.resource.runtimes.local import builtins, ending, logfile
 from services.resource.runtimes.local import editor as editors
-from services.resource.runtimes.local import ending, logfile
 from services.resource.runtimes.local.directories import Directories
 from services.resource.workload import Spec
 
@@ -74,7 +74,7 @@ def prepare(
             ending.PORT_IN_USE, f"Something else on this machine listens on port {spec.web_port}"
         )
     return Prepared(
-        command=editor.command(spec, directories),
+        command=editor.command(spec, directories, builtins.assemble(editor.path, container_root)),
         environment=editors.environment(spec, directories, stack_id, container_root),
         directory=directories.workspace,
         log=log,
