@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from codestudio import _instance_update, _links, _messages, _waiting
+from codestudio import _instance_update, _keep_alive, _links, _messages, _waiting
 from codestudio._instance_types import Resources
 from codestudio._instance_view import InstanceStatus, InstanceView
 from codestudio._instances_context import Context
@@ -77,6 +77,29 @@ class AsyncInstance(InstanceView):
         """
         request = instance_service_pb2.StopInstanceRequest(id=self.id, etag=etag)
         self._proto = await self._context.service.stop_instance(request, timeout=timeout)
+
+    async def keep_alive(
+        self, duration: _messages.Seconds, *, timeout: float | None = None
+    ) -> None:
+        """Have it count as used for so long from now, at most a day.
+
+        A lease that lasts longer stays as it is; a duration of 0 ends it. Its `max_lifetime`
+        counts all the same. Raises FailedPrecondition when it is not up.
+        """
+        request = instance_service_pb2.KeepInstanceAliveRequest(
+            id=self.id, duration=_messages.to_duration(duration)
+        )
+        self._proto = await self._context.service.keep_instance_alive(request, timeout=timeout)
+
+    def kept_alive(
+        self, lease: _messages.Seconds = _keep_alive.DEFAULT_LEASE
+    ) -> _keep_alive.AsyncKeptAlive:
+        """Keep it alive for as long as a block runs, by leases that are renewed in time.
+
+        For `async with`, in ordinary code `with`. When the program dies, the last lease runs
+        out. What is given has `lost`: why it is not kept alive any more, if so.
+        """
+        return _keep_alive.AsyncKeptAlive(lambda: self.keep_alive(lease), _messages.seconds(lease))
 
     async def delete(
         self, *, etag: str = "", allow_missing: bool = True, timeout: float | None = None

@@ -58,7 +58,7 @@ class FailureClass(enum.StrEnum):
 
 
 class Step(enum.StrEnum):
-    """A step of a start, in the order they are reached."""
+    """What a condition is about: the steps of a start, in order, and whether it is in use."""
 
     UNSPECIFIED = "UNSPECIFIED"
     QUOTA_RESERVED = "QUOTA_RESERVED"
@@ -66,6 +66,8 @@ class Step(enum.StrEnum):
     PATHS_READY = "PATHS_READY"
     WORKLOAD_CREATED = "WORKLOAD_CREATED"
     EDITOR_READY = "EDITOR_READY"
+    IN_USE = "IN_USE"
+    """Only after a warning that it will be stopped: false from then on, true when it was used."""
 
 
 class EventType(enum.StrEnum):
@@ -161,9 +163,9 @@ class InstanceConfig:
     desired_state: DesiredState = DesiredState.UNSPECIFIED
     """RUNNING (also if left out) to start it at once, STOPPED to only reserve it."""
     idle_timeout: _messages.Seconds | None = None
-    """Stop it after this long without use; left out: never."""
+    """Stop it after this long without use; 0: never; left out: the namespace's default."""
     max_lifetime: _messages.Seconds | None = None
-    """Stop it this long after its start; left out: never."""
+    """Stop it this long after its start; 0: never; left out: the namespace's default."""
 
     def to_proto(self) -> instance_pb2.InstanceConfig:
         """Give it as the services know it.

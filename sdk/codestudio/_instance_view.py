@@ -47,6 +47,11 @@ class InstanceStatus(_messages.View[instance_service_pb2.InstanceStatus]):
         return _stop_reason(self.proto.stop_reason)
 
     @property
+    def scheduled_stop_time(self) -> datetime.datetime | None:
+        """When it will be stopped unless it is used; None before the warning."""
+        return _messages.time(self.proto, "scheduled_stop_time")
+
+    @property
     def version(self) -> int:
         """Counts its changes, from 1."""
         return self.proto.version
@@ -68,7 +73,7 @@ class InstanceStatus(_messages.View[instance_service_pb2.InstanceStatus]):
             stop_reason=instance.stop_reason,
             version=instance.version,
         )
-        for field in ("failure", "update_time"):
+        for field in ("failure", "update_time", "scheduled_stop_time"):
             if instance.HasField(field):
                 getattr(proto, field).CopyFrom(getattr(instance, field))
         return cls(proto)
@@ -206,13 +211,33 @@ class InstanceView(_messages.View[instance_pb2.Instance]):
 
     @property
     def idle_timeout(self) -> datetime.timedelta | None:
-        """Stop it after this long without use; None for never."""
+        """Stop it after this long without use; 0 for never, None for the default."""
         return _messages.duration(self.proto, "idle_timeout")
 
     @property
     def max_lifetime(self) -> datetime.timedelta | None:
-        """Stop it this long after its start; None for never."""
+        """Stop it this long after its start; 0 for never, None for the default."""
         return _messages.duration(self.proto, "max_lifetime")
+
+    @property
+    def effective_idle_timeout(self) -> datetime.timedelta | None:
+        """The one in force, its own or the default; None for never."""
+        return _messages.duration(self.proto, "effective_idle_timeout") or None
+
+    @property
+    def effective_max_lifetime(self) -> datetime.timedelta | None:
+        """The one in force, its own or the default; None for never."""
+        return _messages.duration(self.proto, "effective_max_lifetime") or None
+
+    @property
+    def keep_alive_until(self) -> datetime.datetime | None:
+        """Until when a lease says that it is used."""
+        return _messages.time(self.proto, "keep_alive_until")
+
+    @property
+    def scheduled_stop_time(self) -> datetime.datetime | None:
+        """When it will be stopped unless it is used; None before the warning."""
+        return _messages.time(self.proto, "scheduled_stop_time")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id!r} {self.state}>"

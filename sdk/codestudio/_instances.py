@@ -237,6 +237,23 @@ class AsyncInstances:
         request = instance_service_pb2.StopInstanceRequest(id=id, etag=etag)
         return self._handle(await self._service.stop_instance(request, timeout=timeout))
 
+    async def keep_alive(
+        self,
+        id: str,  # noqa: A002
+        duration: _messages.Seconds,
+        *,
+        timeout: float | None = None,
+    ) -> AsyncInstance:
+        """Have an instance count as used for so long from now, at most a day.
+
+        A lease that lasts longer stays as it is; a duration of 0 ends it. Its `max_lifetime`
+        counts all the same. Raises FailedPrecondition when it is not up.
+        """
+        request = instance_service_pb2.KeepInstanceAliveRequest(
+            id=id, duration=_messages.to_duration(duration)
+        )
+        return self._handle(await self._service.keep_instance_alive(request, timeout=timeout))
+
     async def delete(
         self,
         id: str,  # noqa: A002

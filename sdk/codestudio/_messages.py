@@ -91,11 +91,11 @@ def time(message: ProtoMessage, field: str) -> datetime.datetime | None:
 
 
 def duration(message: ProtoMessage, field: str) -> datetime.timedelta | None:
-    """Read a duration; None if it is not set or 0, which both mean "never" here."""
+    """Read a duration; None if it is not set."""
     value = getattr(message, field)
     if not isinstance(value, duration_pb2.Duration) or not message.HasField(field):
         return None
-    return value.ToTimedelta() or None
+    return value.ToTimedelta()
 
 
 def to_duration(value: Seconds | None) -> duration_pb2.Duration | None:

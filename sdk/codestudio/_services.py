@@ -99,6 +99,20 @@ class InstanceService:
             repeatable=not request.etag,
         )
 
+    async def keep_instance_alive(
+        self,
+        request: instance_service_pb2.KeepInstanceAliveRequest,
+        *,
+        timeout: float | None = None,
+    ) -> instance_pb2.Instance:
+        """Have an instance count as used for a while."""
+        return await self._transport.unary(
+            self._transport.stub(InstanceServiceStub).KeepInstanceAlive,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
     async def batch_create_instances(
         self,
         request: instance_service_pb2.BatchCreateInstancesRequest,

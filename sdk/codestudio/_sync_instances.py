@@ -2,8 +2,9 @@
 
 import builtins
 from collections.abc import Iterable, Mapping
+from typing import Self
 
-from codestudio import _messages, _waiting
+from codestudio import _errors, _keep_alive, _messages, _waiting
 from codestudio._instance import AsyncInstance
 from codestudio._instance_types import BatchResult, DesiredState, InstanceConfig, Resources
 from codestudio._instance_view import InstanceStatus, InstanceView
@@ -11,6 +12,30 @@ from codestudio._instances import AsyncInstances
 from codestudio._portal import Portal
 from codestudio._sync_iterators import Pager, Watch, twin_of
 from codestudio.instance.v1 import instance_pb2
+
+
+@twin_of(_keep_alive.AsyncKeptAlive)
+class KeptAlive:
+    """An instance that is kept alive: `with instance.kept_alive():`.
+
+    Takes a lease at the beginning and renews it in time. At the end the last one runs out by
+    itself: somebody else may rely on it as well.
+    """
+
+    def __init__(self, portal: Portal, kept: _keep_alive.AsyncKeptAlive) -> None:
+        self._portal = portal
+        self._async = kept
+
+    @property
+    def lost(self) -> _errors.CodeStudioError | None:
+        return self._async.lost
+
+    def __enter__(self) -> Self:
+        self._portal.call(self._async.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._portal.call(self._async.__aexit__())
 
 
 @twin_of(AsyncInstance)
@@ -66,6 +91,12 @@ class Instance(InstanceView):
 
     def stop(self, *, etag: str = "", timeout: float | None = None) -> None:
         self._portal.call(self._async.stop(etag=etag, timeout=timeout))
+
+    def keep_alive(self, duration: _messages.Seconds, *, timeout: float | None = None) -> None:
+        self._portal.call(self._async.keep_alive(duration, timeout=timeout))
+
+    def kept_alive(self, lease: _messages.Seconds = _keep_alive.DEFAULT_LEASE) -> KeptAlive:
+        return KeptAlive(self._portal, self._async.kept_alive(lease))
 
     def delete(
         self, *, etag: str = "", allow_missing: bool = True, timeout: float | None = None
@@ -262,6 +293,15 @@ class Instances:
         timeout: float | None = None,
     ) -> Instance:
         return self._wrap(self._portal.call(self._async.stop(id, etag=etag, timeout=timeout)))
+
+    def keep_alive(
+        self,
+        id: str,  # noqa: A002
+        duration: _messages.Seconds,
+        *,
+        timeout: float | None = None,
+    ) -> Instance:
+        return self._wrap(self._portal.call(self._async.keep_alive(id, duration, timeout=timeout)))
 
     def delete(
         self,

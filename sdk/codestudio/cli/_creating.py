@@ -54,10 +54,10 @@ def create(
         int | None, typer.Option(min=0, max=65535, help="Port of the editor.")
     ] = None,
     idle_timeout: Annotated[
-        str | None, typer.Option(help="Stop it after this long without use: 30m, 8h.")
+        str | None, typer.Option(help="Stop it after this long without use: 30m, 8h; 0 for never.")
     ] = None,
     max_lifetime: Annotated[
-        str | None, typer.Option(help="Stop it this long after its start.")
+        str | None, typer.Option(help="Stop it this long after its start; 0 for never.")
     ] = None,
     stopped: Annotated[bool, typer.Option("--stopped", help="Do not start it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check.")] = False,

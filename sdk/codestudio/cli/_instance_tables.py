@@ -1,5 +1,6 @@
 """How instances look to people."""
 
+import datetime
 from collections.abc import Iterable
 
 import codestudio
@@ -53,8 +54,11 @@ def instance(shown: codestudio.Instance) -> None:
             ("callback ports", callback_ports(shown)),
             ("labels", _output.mapping(shown.labels)),
             ("environment", _output.mapping(shown.environment)),
-            ("idle timeout", str(shown.idle_timeout or "")),
-            ("max lifetime", str(shown.max_lifetime or "")),
+            ("idle timeout", _limit(shown.effective_idle_timeout, shown.idle_timeout)),
+            ("max lifetime", _limit(shown.effective_max_lifetime, shown.max_lifetime)),
+            ("kept alive until", _output.moment(shown.keep_alive_until)),
+            ("will be stopped", _output.moment(shown.scheduled_stop_time)),
+            ("in use", _in_use(shown.conditions)),
             ("restarts", str(shown.restarts or "")),
             ("created", _output.moment(shown.create_time)),
             ("changed", _output.moment(shown.update_time)),
@@ -72,6 +76,7 @@ def status(shown: codestudio.InstanceStatus) -> None:
             ("state", shown.state),
             ("to be", shown.desired_state),
             ("failure", f"{failure.code} at {failure.step}: {failure.message}" if failure else ""),
+            ("will be stopped", _output.moment(shown.scheduled_stop_time)),
             ("changed", _output.moment(shown.update_time)),
         ]
     )
@@ -114,6 +119,17 @@ def callback_ports(shown: codestudio.Instance) -> str:
     """Write an instance's callback range."""
     ports = shown.ports
     return f"{ports.callback.start}-{ports.callback.stop - 1}" if ports else ""
+
+
+def _limit(effective: datetime.timedelta | None, own: datetime.timedelta | None) -> str:
+    """Write a limit in force; nothing where there is none and nobody said so."""
+    if effective is None:
+        return "never" if own is not None else ""
+    return str(effective) if own is not None else f"{effective} (default)"
+
+
+def _in_use(conditions: Iterable[codestudio.Condition]) -> str:
+    return next((one.message for one in conditions if one.step is codestudio.Step.IN_USE), "")
 
 
 def _resources(shown: codestudio.Instance) -> str:

@@ -100,6 +100,25 @@ def stop(session: Session, ids: Ids, *, wait: Wait = True, wait_timeout: WaitTim
         _act(session, ids, client.instances.stop, waiting)
 
 
+@command(app, "keep-alive")
+def keep_alive(
+    session: Session,
+    ids: Ids,
+    *,
+    length: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long: 90s, 30m, 2h; 0 ends it.")
+    ] = "1h",
+) -> None:
+    """Keep instances from being stopped as idle, such as over a long download.
+
+    Example: codestudio instances keep-alive blue-fox --for 2h
+    """
+    duration = _values.duration_option(length)
+    assert duration is not None
+    with session.client() as client:
+        _act(session, ids, lambda id_: client.instances.keep_alive(id_, duration), None)
+
+
 @command(app, "delete")
 def delete(
     session: Session,

@@ -6,6 +6,7 @@ resume) and nothing else: no Envoy, no database, no editor. The real one is test
 
 import asyncio
 import dataclasses
+import datetime
 import itertools
 import re
 import threading
@@ -206,6 +207,13 @@ class Gateway(
                 request.id, desired_state=instance_pb2.DESIRED_STATE_STOPPED, reconciling=True
             )
             self._later(self._bring_down(request.id))
+            return self.instances[request.id]
+
+    async def KeepInstanceAlive(self, request: Any, context: Any) -> instance_pb2.Instance:
+        async with self._call("KeepInstanceAlive", request, context):
+            await self._find(request.id, context)
+            now = datetime.datetime.now(datetime.UTC)
+            self._change(request.id, keep_alive_until=now + request.duration.ToTimedelta())
             return self.instances[request.id]
 
     async def BatchCreateInstances(self, request: Any, context: Any) -> Any:

@@ -310,3 +310,14 @@ def test_closed_pipe(run: Command) -> None:
         ["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_keep_alive(gateway: Gateway, run: Command) -> None:
+    """Lengths are written like everywhere; zero ends a lease."""
+    run("instances", "create", "fox")
+    run("instances", "keep-alive", "fox", "--for", "2h")
+    run("instances", "keep-alive", "fox", "--for", "0")
+    asked = gateway.requests("KeepInstanceAlive")
+    assert [one.duration.seconds for one in asked] == [7200, 0]
+    assert "kept alive until:" in run("instances", "get", "fox").stdout
+    run("instances", "keep-alive", "fox", "--for", "soon", code=2)

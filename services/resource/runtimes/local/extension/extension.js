@@ -19,7 +19,7 @@ const LOOK_EVERY = 10_000;
 /** Milliseconds within which a browser that is there answers. */
 const ANSWER_WITHIN = 5_000;
 /** What changes by itself, such as the log of an extension, is nobody's work. */
-const UNTOUCHED = new Set(["output", "git", "vscode-scm", "walkThrough", "debug"]);
+const UNTOUCHED = new Set(["output", "debug"]);
 
 class Reporter {
   constructor(directory) {
@@ -112,8 +112,8 @@ class Browser {
   }
 }
 
-function isTouched(document) {
-  return !UNTOUCHED.has(document.uri.scheme);
+function isInFront(editor) {
+  return editor === vscode.window.activeTextEditor && !UNTOUCHED.has(editor.document.uri.scheme);
 }
 
 exports.activate = (context) => {
@@ -124,7 +124,6 @@ exports.activate = (context) => {
   const reporter = new Reporter(directory);
   const browser = new Browser();
   const note = () => reporter.note();
-  const noteFocused = () => vscode.window.state.focused && reporter.note();
   const looking = setInterval(async () => {
     // VS Code says so for some 70 seconds after a key, a click or a touch.
     if (vscode.window.state.active && (await browser.answers())) {
@@ -136,15 +135,13 @@ exports.activate = (context) => {
     { dispose: () => clearInterval(looking) },
     vscode.window.onDidChangeWindowState((state) => state.active && note()),
     vscode.window.onDidChangeTextEditorSelection(
-      (event) => event.kind !== undefined && isTouched(event.textEditor.document) && note(),
+      (event) => event.kind !== undefined && isInFront(event.textEditor) && note(),
     ),
+    // The wheel, of which the window's state does not tell.
     vscode.window.onDidChangeTextEditorVisibleRanges(
-      (event) => isTouched(event.textEditor.document) && noteFocused(),
+      (event) => vscode.window.state.focused && isInFront(event.textEditor) && note(),
     ),
-    vscode.workspace.onDidChangeTextDocument(
-      (event) => event.document.isDirty && isTouched(event.document) && noteFocused(),
-    ),
-    vscode.workspace.onDidSaveTextDocument(noteFocused),
+    // Not changes of documents: VS Code writes its settings by itself, in one nobody sees.
     vscode.window.onDidChangeTerminalState((terminal) => terminal.state.isInteractedWith && note()),
     vscode.window.onDidStartTerminalShellExecution(note),
     vscode.tasks.onDidStartTask(note),
