@@ -89,12 +89,16 @@ class Reader(Generic[Event]):
         self._headers_only = headers_only
 
     async def events(
-        self, on_alive: Callable[[], None] = lambda: None
+        self,
+        on_alive: Callable[[], None] = lambda: None,
+        on_quiet: Callable[[int], None] = lambda _: None,
     ) -> AsyncGenerator[Event, None]:
         """Give event after event, waiting for ever for the next.
 
         Args:
             on_alive: Called whenever it is known that nothing was missed.
+            on_quiet: Called with a sequence number up to which there is nothing more of interest,
+                when there was silence: others may have published much meanwhile.
 
         Raises:
             nats.errors.Error: It has to be begun again behind the last event it gave.
@@ -122,8 +126,12 @@ class Reader(Generic[Event]):
                 try:
                     message = await subscription.next_msg(timeout=_CHECK_EVERY)
                 except nats.errors.TimeoutError:
-                    await subscription.consumer_info()
+                    last = (await jetstream.stream_info(self._stream)).state.last_seq
+                    consumer = await subscription.consumer_info()
                     on_alive()
+                    delivered = consumer.delivered.consumer_seq if consumer.delivered else 0
+                    if not consumer.num_pending and delivered == expected - 1:
+                        on_quiet(last)
                     continue
                 if message.metadata.sequence.consumer != expected:
                     # Dropped on the way: we were too slow, or the connection broke.
@@ -175,6 +183,7 @@ class Feed(Generic[Event]):
         self._bytes = 0
         self._floor = 0
         self._last = 0
+        self._quiet = 0
         self._identity = ""
         self._alive_at = -_CHECK_EVERY * 10
         self._changed = asyncio.Event()
@@ -204,6 +213,16 @@ class Feed(Generic[Event]):
         if extent.identity != identity:
             return False
         return self._stream.definition.compacted or after >= extent.first - 1
+
+    def quiet(self, identity: str, after: int) -> int:
+        """Return the place up to which nothing of interest came behind another one.
+
+        It is as good to go on from, and stays so for longer: the stream may also hold what is of
+        interest to others, and forget all of it that is old, the other place included.
+        """
+        if identity != self._identity or after < self._last:
+            return after
+        return max(after, self._quiet)
 
     async def read(self, identity: str, after: int, until: int | None = None) -> list[Event]:
         """Return events behind a sequence number, in order; none if there are none yet.
@@ -244,10 +263,10 @@ class Feed(Generic[Event]):
         extent = await self._stream.extent()
         if extent.identity != self._identity:
             self._begin(extent.identity, extent.last)
-        elif not self.reaches(extent, self._identity, self._last):
+        elif not self.reaches(extent, self._identity, max(self._last, self._quiet)):
             self._begin(extent.identity, extent.first - 1)
         reader = self._reader(self._last)
-        async with contextlib.aclosing(reader.events(self._alive)) as events:
+        async with contextlib.aclosing(reader.events(self._alive, self._silent)) as events:
             async for event in events:
                 self._remember(event)
                 self._last = event.sequence
@@ -268,6 +287,7 @@ class Feed(Generic[Event]):
         if self._identity:
             _log.warning("events were lost", stream=identity)
         self._identity = identity
+        self._quiet = 0
         self._floor = self._last = last
         self._kept.clear()
         self._bytes = 0
@@ -302,6 +322,9 @@ class Feed(Generic[Event]):
             after=after,
             read=self._read,
         )
+
+    def _silent(self, last: int) -> None:
+        self._quiet = max(self._quiet, last)
 
     def _alive(self) -> None:
         self._alive_at = asyncio.get_running_loop().time()

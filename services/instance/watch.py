@@ -133,6 +133,7 @@ class _Watch:
                 yield answer
             if self._seen < extent.last:
                 await _wait(changed, _RETRY)
+        self._seen = self._feed.quiet(self._identity, self._seen)
         synced = instance_service_pb2.Synced(instances=count)
         yield Answer(synced=synced, resume_token=self._token())
 
@@ -154,7 +155,8 @@ class _Watch:
         return answers
 
     def heartbeat(self) -> Answer:
-        """Return a sign of life."""
+        """Return a sign of life, for when `news` just gave nothing."""
+        self._seen = self._feed.quiet(self._identity, self._seen)
         beat = stream_pb2.Heartbeat(time=translation.timestamp(times.now()))
         return Answer(heartbeat=beat, resume_token=self._token())
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import os
 import signal
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import nats
 import pytest
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 
+from services.instance import stream
 from tests.integration.instance import rig
 
 STOPPED = instance_pb2.DESIRED_STATE_STOPPED
@@ -253,3 +258,54 @@ async def test_an_id_used_again_is_told_as_another(service: rig.Replica, watch: 
     await watcher.saw("phoenix", "STOPPED")
     assert_in_order(watcher)
     assert sum(kind == "ADDED" for kind, *_ in watcher.events) == 6
+
+
+@contextlib.asynccontextmanager
+async def busy_stream(parts: rig.Parts, max_age: float) -> AsyncIterator[None]:
+    """Have others publish all the time on a stream that forgets soon."""
+    connection = await nats.connect(parts.stack.plan.nats_url)
+    jetstream = connection.jetstream()
+    before = (await jetstream.stream_info(stream.NAME)).config
+    short = dataclasses.replace(before, max_age=max_age, duplicate_window=max_age)
+
+    async def publish() -> None:
+        while True:
+            await jetstream.publish("events.others.something", b"")
+            await asyncio.sleep(0.1)
+
+    await jetstream.update_stream(short)
+    publishing = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        publishing.cancel()
+        await asyncio.wait([publishing])
+        await jetstream.update_stream(before)
+        await connection.close()
+
+
+async def test_a_quiet_watch_can_be_resumed_however_much_others_do(
+    parts: rig.Parts, service: rig.Replica, watch: Any
+) -> None:
+    """A token stays good though the last event of an instance is long forgotten."""
+    watcher = await watch()
+    await service.create(id="before", desired_state=STOPPED)
+    await watcher.saw("before", "STOPPED")
+    told = watcher.token
+    async with busy_stream(parts, max_age=6):
+
+        async def forgotten() -> bool:
+            async for answer in service.watch("", told):
+                return answer.error.code == "WATCH_EXPIRED"
+            return False
+
+        await rig.until(forgotten, "the event is forgotten", timeout=60)
+        await watcher.close()
+        assert watcher.token != told
+        later = Watcher(service)
+        later.token = watcher.token
+        await service.create(id="after", desired_state=STOPPED)
+        await later.saw("after", "STOPPED")
+        await later.close()
+        assert not later.errors
+        assert [name for _, name, _ in later.events] == ["after"] * len(later.events)
