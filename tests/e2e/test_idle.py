@@ -1,0 +1,236 @@
+"""Idle editors are stopped and used ones are not: real editors, a real browser, short limits."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import codestudio
+import pytest
+from playwright.async_api import Page, expect
+
+from services.devstack import editor, ports
+from services.devstack.stack import Stack
+from tests import browser
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.editor,
+    pytest.mark.browser,
+    pytest.mark.timeout(300),
+    browser.needs_chromium,
+]
+
+IDLE = 9.0
+"""Seconds without use after which an instance here is stopped."""
+ACTIVE = 70.0
+"""Seconds for which VS Code takes somebody for active after a key, or the page's opening."""
+SLOW = 60.0
+"""What a loaded machine may take for anything."""
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Stack]:
+    """Run a stack that looks every second and allows limits of seconds."""
+    command = editor.find(os.environ)
+    if command is None:
+        pytest.skip("no editor is installed: run scripts/up once")
+    directory = Path(tempfile.mkdtemp(prefix="codestudio-idle-"))
+    running = Stack(
+        directory,
+        port_offset=ports.free_offset(),
+        editor_command=str(command),
+        environment={
+            "LEAST_LIMIT_SECONDS": "1",
+            "USAGE_SAMPLE_SECONDS": "1",
+            "BUSY_STRETCH_SECONDS": "1",
+            "RESYNC_SECONDS": "2",
+        },
+    )
+    try:
+        running.up()
+        yield running
+    finally:
+        running.down()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def client(quick: Stack) -> AsyncIterator[codestudio.AsyncClient]:
+    """Talk to it as its administrator."""
+    token = quick.plan.credentials.admin_token.read_text().strip()
+    async with codestudio.AsyncClient(quick.plan.gateway_url, token=token) as connected:
+        yield connected
+        for instance in await connected.instances.list().all():
+            await instance.delete()
+
+
+async def make(client: codestudio.AsyncClient, name: str) -> codestudio.AsyncInstance:
+    """Create an instance that may be idle for a few seconds, and wait for its editor."""
+    instance = await client.instances.create(name, idle_timeout=IDLE)
+    await instance.wait_until_running(timeout=SLOW)
+    return instance
+
+
+def in_use(instance: codestudio.AsyncInstance) -> codestudio.Condition | None:
+    """Give what was said last about its use."""
+    found = (one for one in instance.conditions if one.step is codestudio.Step.IN_USE)
+    return next(found, None)
+
+
+async def reason(instance: codestudio.AsyncInstance, *reasons: str, seconds: float = SLOW) -> None:
+    """Wait until one of these reasons is said."""
+    async with asyncio.timeout(seconds):
+        while (said := in_use(instance)) is None or said.reason not in reasons:
+            await asyncio.sleep(0.2)
+            await instance.refresh()
+
+
+async def stopped(instance: codestudio.AsyncInstance, seconds: float) -> None:
+    """Wait until it is stopped, by whomever."""
+    async with asyncio.timeout(seconds):
+        while instance.state is not codestudio.InstanceState.STOPPED:
+            await asyncio.sleep(0.2)
+            await instance.refresh()
+
+
+@contextlib.asynccontextmanager
+async def page_of(instance: codestudio.AsyncInstance) -> AsyncIterator[Page]:
+    """Open an instance in a browser of its own, ready to be worked in."""
+    async with browser.opened() as page:
+        await page.goto(await instance.open_url(), wait_until="commit")
+        await browser.open_file(page, "hello.txt")
+        yield page
+
+
+async def terminal(page: Page, command: str) -> None:
+    """Run a command in a terminal of VS Code."""
+    await page.keyboard.press("Control+Backquote")
+    await expect(page.locator(".terminal-wrapper.active .xterm-screen")).to_be_visible(
+        timeout=SLOW * 1000
+    )
+    await page.locator(".terminal-wrapper.active .xterm-screen").click()
+    await page.keyboard.type(command + "\n", delay=20)
+
+
+async def appears(path: Path) -> None:
+    """Wait until a file is there."""
+    async with asyncio.timeout(SLOW):
+        while not await asyncio.to_thread(path.exists):
+            await asyncio.sleep(0.1)
+
+
+def hello(stack: Stack, instance: codestudio.AsyncInstance) -> Path:
+    """Put a file into an instance's workspace."""
+    file = stack.layout.instances / instance.id / "workspace" / "hello.txt"
+    file.write_text("hello")
+    return file
+
+
+async def test_what_is_use_and_what_is_not(quick: Stack, client: codestudio.AsyncClient) -> None:
+    """An open tab with a sleeping terminal is none; typing, a busy terminal and a lease are."""
+    names = ("tab", "typed", "busy", "leased", "left")
+    tab, typed, busy, leased, left = [await make(client, name) for name in names]
+    files = {one.id: hello(quick, one) for one in (tab, typed, busy)}
+    for one in (tab, typed, busy):
+        await one.keep_alive(SLOW)  # until its browser is open, however long that takes
+    await leased.keep_alive(600)
+    async with page_of(busy) as page:
+        started = files["busy"].with_name("started")
+        await terminal(page, f"touch {started}; while :; do :; done")
+        await appears(started)
+    await busy.keep_alive(0)  # its browser is closed: the loop alone keeps it
+
+    async with page_of(tab) as idle_page, page_of(typed) as busy_page:
+        started = files["tab"].with_name("started")
+        await terminal(idle_page, f"touch {started}; sleep 600")
+        await appears(started)
+        typing = asyncio.create_task(type_on(busy_page))
+        for one in (tab, typed):
+            await one.keep_alive(0)
+        try:
+            await stopped(tab, ACTIVE + SLOW)
+            # Their leases are over, and they were idle for longer than allowed but for this.
+            for one in (typed, busy, leased):
+                await one.refresh()
+                assert one.state is codestudio.InstanceState.RUNNING, one.id
+            await expect(idle_page.locator(".monaco-workbench")).to_be_visible()
+        finally:
+            typing.cancel()
+            await asyncio.wait([typing])
+    assert not typing.done() or typing.cancelled()
+
+    assert tab.stop_reason is codestudio.StopReason.IDLE
+    said = in_use(tab)
+    assert said is not None
+    assert (said.reason, said.reached) == ("Idle", False)
+    assert "input in the editor" in said.message
+    await left.refresh()
+    assert left.stop_reason is codestudio.StopReason.IDLE
+    said = in_use(left)
+    assert said is not None
+    assert "its start" in said.message or "beginning of its observation" in said.message
+    # Nobody touches them any more.
+    await stopped(typed, ACTIVE + SLOW)
+
+
+async def type_on(page: Page) -> None:
+    """Type a letter now and then, for ever."""
+    while True:
+        await page.keyboard.type("x")
+        await asyncio.sleep(1)
+
+
+async def test_it_is_told_once_before(client: codestudio.AsyncClient) -> None:
+    """A watch shows one warning with the time of the stop, then the stop; a lease clears it."""
+    instance = await make(client, "told")
+    told: list[str] = []
+
+    async def listen() -> None:
+        async with contextlib.aclosing(client.instances.watch()) as events:
+            async for event in events:
+                said = in_use(event.instance)
+                if said is not None and (not told or told[-1] != said.reason):
+                    told.append(said.reason)
+                if event.instance.state is codestudio.InstanceState.STOPPED:
+                    return
+
+    listening = asyncio.create_task(listen())
+    await reason(instance, "IdleWarning")
+    assert instance.scheduled_stop_time is not None
+    await instance.keep_alive(3)
+    await reason(instance, "InUse")
+    assert instance.scheduled_stop_time is None
+    await stopped(instance, SLOW)
+    await asyncio.wait_for(listening, SLOW)
+    assert told == ["IdleWarning", "InUse", "IdleWarning", "Idle"]
+
+
+async def test_a_restart_restarts_the_clock(quick: Stack, client: codestudio.AsyncClient) -> None:
+    """Killed after the warning, neither service stops anything on what it does not know."""
+    instance = await make(client, "restarted")
+    for service in ("instance", "resource"):
+        await reason(instance, "IdleWarning")
+        os.kill(quick.pid(service), signal.SIGKILL)
+        await asyncio.to_thread(quick.wait_healthy, timeout=SLOW)
+        await refreshed(instance)
+        await reason(instance, "ClockRestarted")
+        assert instance.state is codestudio.InstanceState.RUNNING
+    await stopped(instance, SLOW)
+    assert instance.stop_reason is codestudio.StopReason.IDLE
+
+
+async def refreshed(instance: codestudio.AsyncInstance) -> None:
+    """Read it, however long the gateway takes to notice that the service is back."""
+    async with asyncio.timeout(SLOW):
+        while True:
+            try:
+                await instance.refresh()
+            except codestudio.Unavailable:
+                await asyncio.sleep(0.2)
+            else:
+                return
