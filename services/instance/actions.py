@@ -1,13 +1,17 @@
 """Carries out what was decided: one call to another service, and what follows for the record."""
 
+import structlog
+
 from services.chassis import errors
 from services.instance import decide, failures, times, transitions
 from services.instance.decide import Action, Policy
 from services.instance.failures import Cure
 from services.instance.peers import Peers
-from services.instance.record import Quota, Record, State, Step
+from services.instance.record import NoticeReason, Quota, Record, State, Step
 from services.instance.workload import Sight
 from services.instance.workloads import Workloads
+
+_log = structlog.get_logger(__name__)
 
 _STEPS: dict[type, Step] = {
     decide.ReserveQuota: Step.QUOTA,
@@ -69,6 +73,19 @@ class Actions:
             case decide.Observe():
                 return record, told.tell(record.id, await peers.observe(record.id))
         raise AssertionError(f"{action} is not for other services")
+
+    async def show(self, record: Record) -> None:
+        """Show a warning in the editor, or take it back; the event is what counts.
+
+        Raises nothing: one that could not be shown is logged.
+        """
+        notice = record.notice
+        message = notice.message if notice is not None and notice.warns else ""
+        idle = notice is not None and notice.reason is NoticeReason.IDLE_WARNING
+        try:
+            await self._peers.notify(record.id, message, offer_to_keep=idle)
+        except errors.DomainError as error:
+            _log.info("notice not shown", instance_id=record.id, code=error.code)
 
     async def stop_orphan(self, instance_id: str) -> bool:
         """Stop a workload that belongs to no instance, and take its ports; whether it ran.

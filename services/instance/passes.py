@@ -77,6 +77,7 @@ class Pass:
         self._tidy = tidy
         self._to_tell: Record | None = None
         self._telling: asyncio.Task[bool] | None = None
+        self._showing: list[asyncio.Task[None]] = []
         self._got = False
         """Whether anything was got for the instance that is not written yet."""
 
@@ -103,6 +104,7 @@ class Pass:
                         raise errors.Aborted("LEASE_HELD", "The lease was lost") from None
         finally:
             await self._told()
+            await asyncio.gather(*self._showing)
 
     async def _look_again(self) -> Record | None:
         """Read what somebody else wrote, and have given back what is not wanted any more.
@@ -210,6 +212,8 @@ class Pass:
             raise _Lost
         self._got = False
         measures.count(stored, written)
+        if written.notice != stored.notice and written.state is State.RUNNING:
+            self._showing.append(asyncio.create_task(means.actions.show(written)))
         if written.visible:
             means.cache.renew(translation.instance(written))
         elif stored.visible:

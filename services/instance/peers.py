@@ -57,6 +57,9 @@ class Peers(Protocol):
     async def logs(self, instance_id: str, lines: int) -> list[str]:
         """Return the last lines its editor wrote; none where it never ran."""
 
+    async def notify(self, instance_id: str, message: str, *, offer_to_keep: bool) -> None:
+        """Show something to whoever has its editor open; an empty message takes it back."""
+
 
 def amounts(record: Record, level: Quota) -> quota_service_pb2.Amounts:
     """Return what an instance counts for: all while it is to run, its disk while it is not."""
@@ -213,6 +216,14 @@ class MeshPeers:
         except errors.NotFound:
             return []
         return list(answer.lines)
+
+    async def notify(self, instance_id: str, message: str, *, offer_to_keep: bool) -> None:
+        """Show something to whoever has its editor open."""
+        await self._workloads.NotifyWorkload(
+            workload_service_pb2.NotifyWorkloadRequest(
+                instance_id=instance_id, message=message, offer_to_keep=offer_to_keep
+            )
+        )
 
     @property
     def _quota(self) -> "quota_service_pb2_grpc.QuotaServiceAsyncStub":

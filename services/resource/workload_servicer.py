@@ -19,6 +19,7 @@ from services.resource.workload import Activity, Failure, Phase, Resources, Spec
 _HEARTBEAT_SECONDS = 15.0
 _DEFAULT_LINES = 200
 _MOST_LINES = 10_000
+_LONGEST_NOTICE = 1000
 _FIRST_PORT = 1024
 _LAST_PORT = 65535
 _PHASES = {
@@ -120,6 +121,22 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
                         yield _heartbeat()
             finally:
                 leaving.cancel()
+
+    async def NotifyWorkload(
+        self,
+        request: pb.NotifyWorkloadRequest,
+        context: ServicerContext[pb.NotifyWorkloadRequest, empty_pb2.Empty],
+    ) -> empty_pb2.Empty:
+        """See the contract."""
+        wrong = Violations()
+        instance_id = names.check(wrong, "instance_id", request.instance_id)
+        if len(request.message) > _LONGEST_NOTICE:
+            wrong.add("message", f"must be at most {_LONGEST_NOTICE} characters")
+        wrong.check()
+        await self._runtime.notify(
+            instance_id, request.message, offer_to_keep=request.offer_to_keep
+        )
+        return empty_pb2.Empty()
 
     async def GetWorkloadLogs(
         self,

@@ -134,7 +134,7 @@ def hello(stack: Stack, instance: codestudio.AsyncInstance) -> Path:
 async def test_what_is_use_and_what_is_not(quick: Stack, client: codestudio.AsyncClient) -> None:
     """An open tab with a sleeping terminal is none; typing, a busy terminal and a lease are."""
     names = ("tab", "typed", "busy", "leased", "left")
-    tab, typed, busy, leased, left = [await make(client, name) for name in names]
+    tab, typed, busy, leased, left = await asyncio.gather(*(make(client, one) for one in names))
     files = {one.id: hello(quick, one) for one in (tab, typed, busy)}
     for one in (tab, typed, busy):
         await one.keep_alive(SLOW)  # until its browser is open, however long that takes
@@ -153,7 +153,10 @@ async def test_what_is_use_and_what_is_not(quick: Stack, client: codestudio.Asyn
         for one in (tab, typed):
             await one.keep_alive(0)
         try:
-            await stopped(tab, ACTIVE + SLOW)
+            # Whoever sits in front of it is told as well.
+            offer = idle_page.get_by_role("button", name="Keep it running")
+            await expect(offer).to_be_visible(timeout=(ACTIVE + SLOW) * 1000)
+            await stopped(tab, SLOW)
             # Their leases are over, and they were idle for longer than allowed but for this.
             for one in (typed, busy, leased):
                 await one.refresh()

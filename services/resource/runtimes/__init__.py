@@ -48,6 +48,12 @@ class Runtime(Protocol):
     async def logs(self, instance_id: str, lines: int) -> Sequence[str]:
         """Give the last lines the editor wrote, oldest first."""
 
+    async def notify(self, instance_id: str, message: str, *, offer_to_keep: bool) -> None:
+        """Show something to whoever has the editor open; nothing takes back what was shown.
+
+        `offer_to_keep` adds a button that counts as input.
+        """
+
     async def measure(self) -> Mapping[str, Measurement]:
         """Measure all workloads that run and the disk of those that do not."""
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.chassis import errors, identity
-from services.instance.record import NOTHING_IN_FORCE, Desired, Quota, State
+from services.instance.record import NOTHING_IN_FORCE, Desired, Quota, State, StopReason
 from services.instance.workload import Phase
 from tests.unit.instance.worlds import ALICE, Killed, World, time_of
 
@@ -19,6 +19,7 @@ OPS = (
     *("create", "create-stopped", "start", "stop", "delete"),
     *("grow", "shrink", "too-much", "rename"),
     *("look", "exit", "ready", "tick"),
+    *("abandon", "use", "keep"),
 )
 SIZES = {"grow": "1500m", "shrink": "100m", "too-much": "3000m"}
 
@@ -75,6 +76,13 @@ async def _do(world: World, op: str, name: str, acknowledged: dict[str, str]) ->
                 world.outside.workloads[name] = dataclasses.replace(known, phase=phase)
         case "tick":
             world.clock += 20_000
+        case "abandon":
+            world.outside.abandoned.setdefault(name, world.clock)
+            world.ever_abandoned.add(name)
+        case "use":
+            world.outside.abandoned.pop(name, None)
+        case "keep":
+            await world.desires.keep_alive(name, 60_000)
 
 
 def _meddler(
@@ -109,7 +117,7 @@ async def _live(steps: list[tuple[str, str, int | None, tuple[int, str] | None]]
                     await _do(world, op, name, acknowledged)
             except Killed:
                 # Not acknowledged: it may or may not have come to pass.
-                quiet = {"look", "exit", "ready", "tick"}
+                quiet = {"look", "exit", "ready", "tick", "abandon", "use", "keep"}
                 meddled = meddling is not None and meddling[1] not in quiet
                 if op not in quiet or (meddled and acknowledged == before):
                     acknowledged[name] = "?"
@@ -130,7 +138,12 @@ def _check(world: World, acknowledged: dict[str, str]) -> None:
             assert record is None
         else:
             assert record is not None, f"{name} was acknowledged and is lost"
-            assert record.desired.value == wanted
+            idle = record.stop_reason is StopReason.IDLE
+            assert not idle or name in world.ever_abandoned
+            assert record.desired.value == wanted or (wanted == "RUNNING" and idle)
+    for name in world.outside.abandoned:
+        record = records.get(name)
+        assert record is None or record.state is not State.RUNNING, "nobody uses it"
     for record in records.values():
         assert record.admitted
         assert record.settled, record

@@ -24,7 +24,7 @@ from services.instance.settings import InstanceSettings
 from services.instance.specification import Specification
 from services.instance.store import Taken
 from services.instance.withdrawal import Withdrawal
-from services.instance.workload import Phase, Sight, Workload
+from services.instance.workload import Activity, Phase, Sight, Workload
 from services.instance.workqueue import Urgency
 
 POLICY = decide.Policy(
@@ -46,6 +46,10 @@ POLICY = decide.Policy(
 ALICE = identity.Caller("alice", "Alice", "user", roles=("user",), namespaces=("*",))
 
 
+IDLE = 30_000
+"""Milliseconds an instance may be idle: less than `World.settle` lets go by at a time."""
+
+
 class Killed(BaseException):
     """The process dies here."""
 
@@ -63,7 +67,7 @@ def specification(instance_id: str, desired: str = "RUNNING") -> Specification:
         storage="10Gi",
         web_port=0,
         desired=decide.Desired(desired),
-        idle_timeout=0,
+        idle_timeout=IDLE,
         max_lifetime=0,
     )
 
@@ -123,6 +127,8 @@ class Outside:
         self.ports: dict[str, int] = {}
         self.workloads: dict[str, Workload] = {}
         self.disks: set[str] = set()
+        self.abandoned: dict[str, int] = {}
+        """Instances that nobody uses, since when."""
         self.environments: dict[str, dict[str, str]] = {}
         """What each workload was started with."""
 
@@ -197,7 +203,19 @@ class Outside:
 
     async def observe(self, instance_id: str) -> Workload | None:
         self._meet("observe")
-        return self.workloads.get(instance_id)
+        return self.look(instance_id)
+
+    def look(self, instance_id: str) -> Workload | None:
+        """Give a workload with when it was used: now, or when it was abandoned."""
+        known = self.workloads.get(instance_id)
+        if known is None or not known.runs:
+            return known
+        now = self._world.clock
+        used = self.abandoned.get(instance_id, now)
+        return dataclasses.replace(known, activity=Activity(known.start_time, now, used))
+
+    async def notify(self, instance_id: str, message: str, *, offer_to_keep: bool) -> None:
+        self._meet("notify")
 
     async def logs(self, instance_id: str, lines: int) -> list[str]:
         return []
@@ -216,7 +234,7 @@ class View:
         self._outside = outside
 
     def sight(self, instance_id: str) -> Sight:
-        return Sight(known=True, workload=self._outside.workloads.get(instance_id))
+        return Sight(known=True, workload=self._outside.look(instance_id))
 
     def running(self) -> list[str]:
         return [name for name, one in self._outside.workloads.items() if one.runs]
@@ -279,6 +297,7 @@ class World:
         self.store = Memory(self)
         self.outside = Outside(self)
         self.told: list[tuple[str, Pending]] = []
+        self.ever_abandoned: set[str] = set()
         self.kill_at: int | None = None
         """Die at this side effect: 2n before, 2n + 1 after the n-th."""
         self.meddle_at: tuple[int, Callable[[], Awaitable[None]]] | None = None

@@ -140,6 +140,16 @@ class WatchWorkloadsResponse(_message.Message):
     heartbeat: _stream_pb2.Heartbeat
     def __init__(self, workload: _Optional[_Union[Workload, _Mapping]] = ..., removed_instance_id: _Optional[str] = ..., synced: _Optional[bool] = ..., heartbeat: _Optional[_Union[_stream_pb2.Heartbeat, _Mapping]] = ...) -> None: ...
 
+class NotifyWorkloadRequest(_message.Message):
+    __slots__ = ("instance_id", "message", "offer_to_keep")
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    OFFER_TO_KEEP_FIELD_NUMBER: _ClassVar[int]
+    instance_id: str
+    message: str
+    offer_to_keep: bool
+    def __init__(self, instance_id: _Optional[str] = ..., message: _Optional[str] = ..., offer_to_keep: _Optional[bool] = ...) -> None: ...
+
 class GetWorkloadLogsRequest(_message.Message):
     __slots__ = ("instance_id", "tail_lines")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]

@@ -67,6 +67,11 @@ class WorkloadServiceStub:
                 request_serializer=codestudio_dot_resource_dot_v1_dot_workload__service__pb2.WatchWorkloadsRequest.SerializeToString,
                 response_deserializer=codestudio_dot_resource_dot_v1_dot_workload__service__pb2.WatchWorkloadsResponse.FromString,
                 _registered_method=True)
+        self.NotifyWorkload = channel.unary_unary(
+                '/codestudio.resource.v1.WorkloadService/NotifyWorkload',
+                request_serializer=codestudio_dot_resource_dot_v1_dot_workload__service__pb2.NotifyWorkloadRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.GetWorkloadLogs = channel.unary_unary(
                 '/codestudio.resource.v1.WorkloadService/GetWorkloadLogs',
                 request_serializer=codestudio_dot_resource_dot_v1_dot_workload__service__pb2.GetWorkloadLogsRequest.SerializeToString,
@@ -124,6 +129,14 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def NotifyWorkload(self, request, context):
+        """Shows something to whoever has the editor of an instance open, or takes it back; nothing
+        happens where nobody has, or its runtime has no way to show it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetWorkloadLogs(self, request, context):
         """Returns the last lines the editor of an instance wrote.
         """
@@ -163,6 +176,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     servicer.WatchWorkloads,
                     request_deserializer=codestudio_dot_resource_dot_v1_dot_workload__service__pb2.WatchWorkloadsRequest.FromString,
                     response_serializer=codestudio_dot_resource_dot_v1_dot_workload__service__pb2.WatchWorkloadsResponse.SerializeToString,
+            ),
+            'NotifyWorkload': grpc.unary_unary_rpc_method_handler(
+                    servicer.NotifyWorkload,
+                    request_deserializer=codestudio_dot_resource_dot_v1_dot_workload__service__pb2.NotifyWorkloadRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
             'GetWorkloadLogs': grpc.unary_unary_rpc_method_handler(
                     servicer.GetWorkloadLogs,
@@ -334,6 +352,33 @@ class WorkloadService:
             '/codestudio.resource.v1.WorkloadService/WatchWorkloads',
             codestudio_dot_resource_dot_v1_dot_workload__service__pb2.WatchWorkloadsRequest.SerializeToString,
             codestudio_dot_resource_dot_v1_dot_workload__service__pb2.WatchWorkloadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NotifyWorkload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.resource.v1.WorkloadService/NotifyWorkload',
+            codestudio_dot_resource_dot_v1_dot_workload__service__pb2.NotifyWorkloadRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,10 @@ class WorkloadServiceStub:
     """Lists all workloads."""
     WatchWorkloads: _grpc.UnaryStreamMultiCallable[_workload_service_pb2.WatchWorkloadsRequest, _workload_service_pb2.WatchWorkloadsResponse]
     """Streams all workloads, then every change to them. Not resumable: begin again."""
+    NotifyWorkload: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.NotifyWorkloadRequest, _empty_pb2.Empty]
+    """Shows something to whoever has the editor of an instance open, or takes it back; nothing
+    happens where nobody has, or its runtime has no way to show it.
+    """
     GetWorkloadLogs: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.GetWorkloadLogsRequest, _workload_service_pb2.WorkloadLogs]
     """Returns the last lines the editor of an instance wrote."""
 
@@ -80,6 +84,10 @@ class WorkloadServiceAsyncStub(WorkloadServiceStub):
     """Lists all workloads."""
     WatchWorkloads: _aio.UnaryStreamMultiCallable[_workload_service_pb2.WatchWorkloadsRequest, _workload_service_pb2.WatchWorkloadsResponse]  # type: ignore[assignment]
     """Streams all workloads, then every change to them. Not resumable: begin again."""
+    NotifyWorkload: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.NotifyWorkloadRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Shows something to whoever has the editor of an instance open, or takes it back; nothing
+    happens where nobody has, or its runtime has no way to show it.
+    """
     GetWorkloadLogs: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.GetWorkloadLogsRequest, _workload_service_pb2.WorkloadLogs]  # type: ignore[assignment]
     """Returns the last lines the editor of an instance wrote."""
 
@@ -140,6 +148,16 @@ class WorkloadServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_workload_service_pb2.WatchWorkloadsResponse], _abc.AsyncIterator[_workload_service_pb2.WatchWorkloadsResponse]]:
         """Streams all workloads, then every change to them. Not resumable: begin again."""
+
+    @_abc_1.abstractmethod
+    def NotifyWorkload(
+        self,
+        request: _workload_service_pb2.NotifyWorkloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Shows something to whoever has the editor of an instance open, or takes it back; nothing
+        happens where nobody has, or its runtime has no way to show it.
+        """
 
     @_abc_1.abstractmethod
     def GetWorkloadLogs(

@@ -17,6 +17,7 @@ from services.resource.runtimes.local.background import Background
 from services.resource.runtimes.local.directories import InstanceRoot
 from services.resource.runtimes.local.editors import Editors
 from services.resource.runtimes.local.measure import Meter
+from services.resource.runtimes.local.notices import write_notice
 from services.resource.runtimes.local.records import Record
 from services.resource.runtimes.local.state import State
 from services.resource.workload import Activity, Failure, Measurement, Phase, Spec, Workload
@@ -133,6 +134,12 @@ class LocalRuntime:
     async def logs(self, instance_id: str, lines: int) -> Sequence[str]:
         """See Runtime."""
         return await asyncio.to_thread(logfile.tail, self._root.of(instance_id), lines)
+
+    async def notify(self, instance_id: str, message: str, *, offer_to_keep: bool) -> None:
+        """See Runtime."""
+        self._check_ready()
+        notice = {"message": message, "offer_to_keep": offer_to_keep} if message else None
+        await asyncio.to_thread(write_notice, self._root.of(instance_id), notice)
 
     def activity(self, instance_id: str) -> Activity | None:
         """See Runtime."""

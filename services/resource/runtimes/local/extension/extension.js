@@ -2,12 +2,15 @@
 // that CODESTUDIO_ACTIVITY_DIR names:
 //
 //   input       modified when somebody last did something here
+//   notice.json what the runtime has us show, while it is there
 //   host-<pid>  modified when this extension host began to look; without it the runtime knows
 //               that an editor is open whose input it cannot see
 //
-// It changes nothing that anybody sees, and without that variable it does nothing at all.
+// It changes nothing that anybody sees but for that notice, and without the variable it does
+// nothing at all.
 "use strict";
 
+const { watch } = require("node:fs");
 const fs = require("node:fs/promises");
 const path = require("node:path");
 const vscode = require("vscode");
@@ -112,6 +115,51 @@ class Browser {
   }
 }
 
+/** Shows what the runtime has to say, each notice once. */
+class Notices {
+  constructor(directory, onKeep) {
+    this.file = path.join(directory, "notice.json");
+    this.onKeep = onKeep;
+    this.shown = "";
+  }
+
+  async look() {
+    const text = await fs.readFile(this.file, "utf8").catch(() => "");
+    if (text === this.shown) {
+      return;
+    }
+    this.shown = text;
+    if (!text) {
+      return;
+    }
+    try {
+      const notice = JSON.parse(text);
+      const keep = "Keep it running";
+      const chosen = await vscode.window.showWarningMessage(
+        String(notice.message),
+        ...(notice.offer_to_keep ? [keep] : []),
+      );
+      if (chosen === keep) {
+        this.onKeep();
+      }
+    } catch (error) {
+      console.warn(`notice is not shown: ${error}`);
+    }
+  }
+}
+
+/** Has something done when files of a directory change; where the system cannot, nothing. */
+function whenChanged(directory, act) {
+  try {
+    const watcher = watch(directory, act);
+    watcher.on("error", () => watcher.close());
+    return { dispose: () => watcher.close() };
+  } catch (error) {
+    console.warn(`${directory} is not watched: ${error}`);
+    return { dispose: () => {} };
+  }
+}
+
 function isInFront(editor) {
   return editor === vscode.window.activeTextEditor && !UNTOUCHED.has(editor.document.uri.scheme);
 }
@@ -124,7 +172,9 @@ exports.activate = (context) => {
   const reporter = new Reporter(directory);
   const browser = new Browser();
   const note = () => reporter.note();
+  const notices = new Notices(directory, note);
   const looking = setInterval(async () => {
+    notices.look();
     // VS Code says so for some 70 seconds after a key, a click or a touch.
     if (vscode.window.state.active && (await browser.answers())) {
       note();
@@ -147,5 +197,7 @@ exports.activate = (context) => {
     vscode.tasks.onDidStartTask(note),
     vscode.debug.onDidStartDebugSession(note),
   );
-  sweep(directory).then(() => touch(directory, `host-${process.pid}`, Date.now()));
+  sweep(directory)
+    .then(() => touch(directory, `host-${process.pid}`, Date.now()))
+    .then(() => context.subscriptions.push(whenChanged(directory, () => notices.look())));
 };
