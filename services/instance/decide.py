@@ -132,7 +132,7 @@ def decide(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
         return Withdraw() if now >= expires else Nothing(expires)
     if record.gone:
         return Nothing() if record.outbox else Forget()
-    limits = policy.lifetimes.limits(record.namespace, record.idle_timeout, record.max_lifetime)
+    limits = policy.lifetimes.of(record)
     if record.limits != limits and record.state is not State.DELETING:
         return Change(replace(record, limits=limits))
     match record.state:

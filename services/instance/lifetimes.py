@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from services.instance.record import Limits
+from services.instance.record import Limits, Record
 from services.instance.settings import InstanceSettings
 
 _LEAD_SHARE = 3
@@ -36,6 +36,10 @@ class Lifetimes:
             seconds = settings.max_lifetimes.get(namespace, settings.default_max_lifetime)
             max_lifetime = int(seconds * 1000)
         return Limits(idle_timeout, max_lifetime)
+
+    def of(self, record: Record) -> Limits:
+        """Return what is in force for an instance that there is."""
+        return self.limits(record.namespace, record.idle_timeout, record.max_lifetime)
 
     def lead(self, limit: int) -> int:
         """Return how long before the end of a limit to warn of it. Milliseconds, both."""

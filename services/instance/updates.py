@@ -72,7 +72,7 @@ class Updates:
         try:
             for _ in range(_ATTEMPTS):
                 record = await self._read(instance_id, etag)
-                wanted = transitions.update_wanted(record, values, times.now())
+                wanted = self._wanted(record, values)
                 if replace(wanted, progress_at=0) == replace(record, progress_at=0):
                     break
                 level = _level(record)
@@ -89,7 +89,7 @@ class Updates:
                     marked = True
                     await self._peers.reserve_quota(replace(held, **_amounts(wanted)), level)
                     record = held
-                    wanted = transitions.update_wanted(held, values, times.now())
+                    wanted = self._wanted(held, values)
                 if written := await self._desires.write(record, _unmarked(wanted, mark)):
                     return written
             else:
@@ -112,7 +112,7 @@ class Updates:
             errors.DomainError: As `update`.
         """
         record = await self._read(instance_id, etag)
-        wanted = transitions.update_wanted(record, values, times.now())
+        wanted = self._wanted(record, values)
         level = _level(record)
         if level is not None and transitions.resized(record, wanted):
             await self._peers.check_quota(wanted, level)
@@ -122,6 +122,10 @@ class Updates:
         record = await self._desires.read(instance_id, etag)
         desires.refuse_deleting(record)
         return record
+
+    def _wanted(self, record: Record, values: Mapping[str, Any]) -> Record:
+        wanted = transitions.update_wanted(record, values, times.now())
+        return replace(wanted, limits=self._policy.lifetimes.of(wanted))
 
     def _is_marked(self, record: Record) -> bool:
         return times.now() < decide.marked_until(record, self._policy)

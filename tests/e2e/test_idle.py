@@ -137,7 +137,7 @@ async def test_what_is_use_and_what_is_not(quick: Stack, client: codestudio.Asyn
     tab, typed, busy, leased, left = await asyncio.gather(*(make(client, one) for one in names))
     files = {one.id: hello(quick, one) for one in (tab, typed, busy)}
     for one in (tab, typed, busy):
-        await one.keep_alive(SLOW)  # until its browser is open, however long that takes
+        await one.keep_alive(600)  # until its browser is open, however long that takes
     await leased.keep_alive(600)
     async with page_of(busy) as page:
         started = files["busy"].with_name("started")

@@ -1,11 +1,13 @@
 """When an instance is stopped unasked: the table, and the laws that hold whatever happens."""
 
+import asyncio
 import dataclasses
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis import identity
 from services.instance import decide, documents, expiry, translation
 from services.instance.lifetimes import Lifetimes
 from services.instance.record import (
@@ -21,7 +23,7 @@ from services.instance.record import (
 )
 from services.instance.settings import InstanceSettings
 from services.instance.workload import UNSEEN, Activity, Phase, Sight, Workload
-from tests.unit.instance.worlds import POLICY
+from tests.unit.instance.worlds import ALICE, POLICY, World, time_of
 
 NOW = 1_700_000_000_000
 MINUTE = 60_000
@@ -335,3 +337,16 @@ def test_laws(happenings: list[tuple[int, str, int]]) -> None:
             raise AssertionError("it never comes to rest")
         assert len(set(warnings)) == len(warnings) or "limit" in {one[1] for one in happenings}
     assert record.limits.idle
+
+
+def test_a_change_answers_with_what_is_in_force() -> None:
+    """UpdateInstance does not wait for the reconciler to say what counts from now on."""
+    world = World()
+    identity.enter(ALICE)
+
+    async def change() -> Record:
+        await world.create("ada", "STOPPED")
+        return await world.updates.update("ada", {"idle_timeout": 120_000}, "")
+
+    with time_of(world):
+        assert asyncio.run(change()).limits == Limits(120_000, 0)
