@@ -35,8 +35,6 @@ class History:
         self._latest = checkpoint
         self._entries: list[tuple[int, bytes]] = []
         self._bytes_since = 0
-        self.size = len(checkpoint.state)
-        """Bytes of it, about."""
 
     @property
     def revision(self) -> int:
@@ -72,7 +70,6 @@ class History:
         """Add the next entry; returns its revision."""
         self._entries.append((sequence, update))
         self._bytes_since += len(update)
-        self.size += len(update)
         return self.revision
 
     def updates(self, after: int, until: int) -> list[bytes]:
@@ -118,11 +115,6 @@ class History:
         self._floor, self._latest = self._latest, checkpoint
         since = self.updates(checkpoint.revision, self.revision)
         self._bytes_since = sum(map(len, since))
-        self.size = (
-            len(self._floor.state)
-            + len(checkpoint.state)
-            + sum(len(update) for _, update in self._entries)
-        )
 
 
 def replay(state: bytes, updates: list[bytes]) -> "pycrdt.Doc[pycrdt.Text]":

@@ -91,6 +91,11 @@ class Outbox:
         """Whether everything is stored."""
         return not self._waiting and not self._flights
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._waiting_bytes
+
     def updates(self) -> list[bytes]:
         """Return what is not known to be stored, in order."""
         return [

@@ -106,6 +106,12 @@ class Room:
         return self.history.revision
 
     @property
+    def size(self) -> int:
+        """Bytes of the state, about: what came since the newest checkpoint may shrink."""
+        kept = self.history
+        return len(kept.latest.state) + kept.bytes_since + self._outbox.size
+
+    @property
     def text(self) -> str:
         """The text, with what is not stored yet."""
         return self._replica.text
@@ -211,7 +217,7 @@ class Room:
                 "UPDATE_TOO_LARGE",
                 f"An edit may have {self._limits.update_bytes} bytes, this has {size}",
             )
-        if self.history.size + size > 2 * self._limits.document_bytes:
+        if self.size + size > self._limits.document_bytes:
             raise errors.ResourceExhausted(
                 "DOCUMENT_TOO_LARGE",
                 f"A document may have {self._limits.document_bytes} bytes with its history",

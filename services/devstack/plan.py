@@ -10,7 +10,7 @@ from pathlib import Path
 from services.devstack import binaries, health, web
 from services.devstack.credentials import Credentials
 from services.devstack.layout import REPOSITORY, Layout
-from services.devstack.ports import INSTANCE_RANGE, LOOPBACK, Ports
+from services.devstack.ports import INSTANCE_RANGE, LOOPBACK, WEB, Ports, replicas
 
 SERVICES = ("instance", "path", "resource", "collaboration", "config", "quota", "edge")
 INFRASTRUCTURE = ("valkey", "nats", "mongo")
@@ -99,7 +99,11 @@ def programs(plan: Plan, gateway: Callable[[Plan], list[str]] | None) -> list[Pr
     `gateway` writes Envoy's derived files and gives its command line; None leaves Envoy out.
     """
     found = [_valkey(plan), _nats(plan), _mongo(plan)]
-    found += [_service(plan, name) for name in plan.services]
+    found += [
+        _service(plan, service, program)
+        for service in plan.services
+        for program in replicas(service)
+    ]
     if gateway is not None:
         found.append(_envoy(plan, gateway(plan)))
     return found
@@ -158,12 +162,12 @@ def _mongo(plan: Plan) -> Program:
     )
 
 
-def _service(plan: Plan, name: str) -> Program:
-    admin = plan.ports.admin(name)
+def _service(plan: Plan, name: str, program: str) -> Program:
+    admin = plan.ports.admin(program)
     environment = {
         "MICROSERVICE_NAME": f"{name}-service",
         "BIND_HOST": LOOPBACK,
-        "PORT": str(plan.ports[name]),
+        "PORT": str(plan.ports[program]),
         "HTTP_PORT": str(admin),
         "REDIS_URL": plan.redis_url,
         "NATS_URL": plan.nats_url,
@@ -187,8 +191,10 @@ def _service(plan: Plan, name: str) -> Program:
         environment["WEB_ASSETS"] = str(web.folder(os.environ))
     if name == "resource":
         environment["EDITOR_COMMAND"] = plan.editor_command
+    if name in WEB:
+        environment["WEB_PORT"] = str(plan.ports.web(program))
     return Program(
-        name,
+        program,
         (sys.executable, "-m", f"services.{name}"),
         check=health.http(admin, "/ready"),
         environment={**environment, **plan.extra_environment},

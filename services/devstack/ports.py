@@ -19,6 +19,7 @@ BASE: Mapping[str, int] = {
     "config": 3005,
     "quota": 3006,
     "edge": 3007,
+    "collaboration-2": 3008,
     "valkey": 6379,
     "nats": 4222,
     "nats-monitor": 8222,
@@ -26,6 +27,16 @@ BASE: Mapping[str, int] = {
     "envoy-admin": 9901,
 }
 """Port by name at offset 0; the services' as in the specification."""
+
+REPLICAS: Mapping[str, tuple[str, ...]] = {"collaboration": ("collaboration", "collaboration-2")}
+"""Services that run more than once, and the names of their programs: a document is served by any
+of them, and what only works with one would not be noticed."""
+
+WEB = ("collaboration",)
+"""Services that also speak to browsers, on a port of its own."""
+
+WEB_SHIFT = 4000
+"""That port is the service's own plus this."""
 
 ADMIN_SHIFT = 6000
 """A service's plain HTTP port (/health, /ready, /metrics) is its own port plus this."""
@@ -77,6 +88,10 @@ class Ports:
         """Give the plain HTTP port of a service."""
         return self[service] + ADMIN_SHIFT
 
+    def web(self, program: str) -> int:
+        """Give the port for browsers of a service."""
+        return self[program] + WEB_SHIFT
+
     @property
     def instance_base(self) -> int:
         """Where the first instance's port range starts."""
@@ -84,12 +99,19 @@ class Ports:
 
     def table(self, services: Iterable[str]) -> dict[str, int]:
         """Give all ports by name for a stack that runs `services`, infrastructure included."""
-        running = set(services)
+        running = {program for service in services for program in replicas(service)}
+        web = {program for service in WEB for program in replicas(service)}
         infrastructure = ("gateway", "mesh", "envoy-admin", "valkey", "nats", "nats-monitor")
         names = [name for name in BASE if name in (*infrastructure, "mongo") or name in running]
         table = {name: self[name] for name in names}
         table.update({f"{name}-admin": self.admin(name) for name in names if name in running})
+        table.update({f"{name}-web": self.web(name) for name in names if name in running & web})
         return table
+
+
+def replicas(service: str) -> tuple[str, ...]:
+    """Give the names of the programs that run a service."""
+    return REPLICAS.get(service, (service,))
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

@@ -1,6 +1,8 @@
 """Measures the product beside its baselines and prints the figures as JSON.
 
-scripts/bench [starts] [reads] [pages] [fleet] [quota]     all of them if none is named
+scripts/bench [starts] [reads] [pages] [fleet] [quota] [rooms] [documents]
+
+All of them if none is named.
 """
 
 import asyncio
@@ -14,9 +16,9 @@ from typing import Any
 import psutil
 
 from services.devstack import editor
-from tests.bench import api, fleet, quota, starts, target
+from tests.bench import api, documents, fanout, fleet, quota, starts, target
 
-_NAMES = ("starts", "reads", "pages", "fleet", "quota")
+_NAMES = ("starts", "reads", "pages", "fleet", "quota", "rooms", "documents")
 
 
 def machine() -> dict[str, Any]:
@@ -47,6 +49,10 @@ def measure(names: tuple[str, ...], command: str) -> dict[str, Any]:
                     found[name] = asyncio.run(fleet.measure(stack))
                 case "quota":
                     found[name] = asyncio.run(quota.measure(stack))
+                case "rooms":
+                    found[name] = fanout.measure(stack)
+                case "documents":
+                    found[name] = asyncio.run(documents.measure(stack))
     return found
 
 

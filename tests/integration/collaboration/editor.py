@@ -116,6 +116,10 @@ class Editor:
             self._task = None
         self._online.clear()
 
+    @property
+    def online_now(self) -> bool:
+        return self._online.is_set()
+
     async def online(self, seconds: float = PATIENCE) -> None:
         async with asyncio.timeout(seconds):
             await self._online.wait()
@@ -143,6 +147,10 @@ class Editor:
 
     def send(self, request: Request) -> None:
         self._queue.put_nowait(request)
+
+    def resend(self) -> None:
+        """Send everything again."""
+        self._send(self.doc.get_update())
 
     def cut(self) -> None:
         """Break the connection; it comes again by itself."""

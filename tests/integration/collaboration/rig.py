@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import prometheus_client
 import pytest
 import redis.asyncio as redis
 from codestudio.collaboration.v1 import (
@@ -130,6 +131,19 @@ class Replica:
         others = over.pop("others", ())
         addresses = [self.address, *(one.address for one in others)]
         return Editor(addresses, self.parts.token(user, *roles), self.parts.name(path), **over)
+
+    def raw(self) -> Any:
+        """Open a stream of bytes."""
+        method = "/codestudio.collaboration.v1.CollaborationService/Collaborate"
+        return self._channel.stream_stream(method)(metadata=self.metadata)
+
+    @staticmethod
+    def loaded() -> float:
+        """Tell how many documents are in memory."""
+        return (
+            prometheus_client.REGISTRY.get_sample_value("codestudio_collaboration_documents_loaded")
+            or 0.0
+        )
 
     async def close(self) -> None:
         """Close the client."""

@@ -111,8 +111,10 @@ def test_a_stacks_files_are_moved_as_data(tmp_path: Path) -> None:
     }
     moved = sorted(port for tree in derived.values() for port in _values(tree, "port_value"))
     names = ("gateway", "mesh", "envoy-admin", "instance", "path", "resource", "collaboration",
-             "config", "quota", "edge")  # fmt: skip
-    assert moved == sorted(ports.Ports(210)[name] for name in names)
+             "collaboration-2", "config", "quota", "edge")  # fmt: skip
+    moved_to = ports.Ports(210)
+    web = [moved_to.web(name) for name in ports.replicas("collaboration")]
+    assert moved == sorted([*(moved_to[name] for name in names), *web])
     public, mesh = (one["address"]["socket_address"] for one in derived["lds.yaml"]["resources"])
     assert (public["address"], mesh["address"]) == ("0.0.0.0", "127.0.0.1")  # noqa: S104
     addresses = set(_values(derived["cds.yaml"], "address")) | set(

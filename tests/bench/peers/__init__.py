@@ -1,0 +1,1 @@
+"""Servers of others, installed when they are measured."""

@@ -1,0 +1,163 @@
+"""kill -9 of a replica, of NATS and of the database while ten clients type."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from codestudio.collaboration.v1 import (
+    collaboration_service_pb2,
+    collaboration_service_pb2_grpc,
+    document_pb2,
+)
+
+from services.devstack import ports
+from services.devstack.stack import Stack
+from tests.integration.collaboration import rig
+from tests.integration.collaboration.editor import OPTIONS, Editor
+
+TOKEN = re.compile(r"<\d+\.\d+>")
+CLIENTS = 10
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Run two replicas behind Envoy, with everything they stand on."""
+    directory = Path(tempfile.mkdtemp(prefix="codestudio-collaboration-"))
+    running = Stack(
+        directory, port_offset=ports.free_offset(), services=("collaboration",), gateway=True
+    )
+    running.up()
+    try:
+        yield running
+    finally:
+        running.down()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def addresses(stack: Stack) -> list[str]:
+    """Give where the replicas answer."""
+    table = stack.plan.ports
+    return [f"127.0.0.1:{table[name]}" for name in ports.replicas("collaboration")]
+
+
+async def call(stack: Stack, address: str, method: str, request: object) -> document_pb2.Document:
+    """Call a replica until it answers."""
+    metadata = (("authorization", f"Bearer {rig.mint(stack)}"),)
+    deadline = asyncio.get_running_loop().time() + 60
+    while True:
+        try:
+            async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+                stub = collaboration_service_pb2_grpc.CollaborationServiceStub(channel)
+                return await getattr(stub, method)(request, metadata=metadata, timeout=5)
+        except grpc.aio.AioRpcError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.2)
+
+
+class Typist:
+    """Types one word after another, and knows which of them were acknowledged."""
+
+    def __init__(self, number: int, editor: Editor) -> None:
+        self.number = number
+        self.editor = editor
+        self.typed: list[tuple[str, int]] = []
+        self.acknowledged: set[str] = set()
+        self._random = random.Random(number)
+
+    async def type(self, until: asyncio.Event) -> None:
+        count = 0
+        while not until.is_set():
+            text = self.editor.text
+            # Before a word or at the end: nobody writes into a word.
+            places = [match.start() for match in TOKEN.finditer(text)] or [0]
+            word = f"<{self.number}.{count}>"
+            self.editor.insert(self._random.choice([*places, len(text)]), word)
+            self.typed.append((word, self.editor.sent))
+            count += 1
+            await asyncio.sleep(self._random.uniform(0.005, 0.03))
+            self.note()
+
+    def note(self) -> None:
+        if self.editor.online_now:
+            done = [word for word, sequence in self.typed if sequence <= self.editor.acked]
+            self.acknowledged.update(done)
+
+
+async def typing(stack: Stack, name: document_pb2.DocumentName) -> AsyncIterator[list[Typist]]:
+    """Have ten clients on both replicas, and through Envoy."""
+    where = [*addresses(stack), f"127.0.0.1:{stack.plan.ports['gateway']}"]
+    request = collaboration_service_pb2.OpenDocumentRequest(name=name)
+    await call(stack, where[0], "OpenDocument", request)
+    typists = []
+    for number in range(CLIENTS):
+        first = number % len(where)
+        order = where[first:] + where[:first]
+        token = rig.mint(stack, f"user-{number}")
+        typists.append(Typist(number, Editor(order, token, name)))
+    for typist in typists:
+        typist.editor.start()
+    try:
+        for typist in typists:
+            await typist.editor.online(60)
+        yield typists
+    finally:
+        for typist in typists:
+            await typist.editor.stop()
+
+
+@pytest.mark.parametrize(
+    "victims",
+    [
+        ("collaboration",),
+        ("collaboration-2",),
+        ("nats",),
+        ("mongo",),
+        ("collaboration", "nats", "mongo"),
+        ("collaboration", "collaboration-2"),
+    ],
+    ids="+".join,
+)
+async def test_kill_in_the_middle_of_typing(stack: Stack, victims: tuple[str, ...]) -> None:
+    """All reconnect and have the same text; all that was typed is there, and nothing twice."""
+    name = document_pb2.DocumentName(project=rig.new_project(), path="a.txt")
+    async for typists in typing(stack, name):
+        stop = asyncio.Event()
+        work = [asyncio.create_task(one.type(stop)) for one in typists]
+        await asyncio.sleep(1.0)
+        before = set().union(*(one.acknowledged for one in typists))
+        assert before
+        for victim in victims:
+            os.kill(stack.pid(victim), signal.SIGKILL)
+        await asyncio.sleep(3.0)
+        stop.set()
+        await asyncio.gather(*work)
+        for one in typists:
+            await one.editor.stored(90)
+            one.note()
+        stack.wait_healthy(timeout=60)
+        words = [word for one in typists for word, _ in one.typed]
+        async with asyncio.timeout(60):
+            while len({one.editor.text for one in typists}) > 1:
+                await asyncio.sleep(0.05)
+        text = typists[0].editor.text
+        assert sorted(TOKEN.findall(text)) == sorted(words)
+        assert before <= set(words)
+        request = collaboration_service_pb2.GetDocumentRequest(name=name)
+        answers = [
+            await call(stack, address, "GetDocument", request) for address in addresses(stack)
+        ]
+        assert {one.text for one in answers} == {text}
+        assert len({one.revision for one in answers}) == 1

@@ -1,0 +1,281 @@
+"""The endpoint /yjs: with the real packages yjs and y-websocket, and with what they never send."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pycrdt
+import pytest
+
+from services.collaboration import history, yframes, ywire
+from services.devstack import binaries
+from tests import npm
+from tests.integration.collaboration import rig
+
+PACKAGES = {"yjs": "13.6.33", "y-websocket": "3.1.0", "ws": "8.18.3"}
+_SCRIPT = Path(__file__).parent / "node" / "client.mjs"
+
+
+class Node:
+    """An editor in a process of Node."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def __call__(self, do: str, /, **order: Any) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": do, **order}).encode() + b"\n")
+        async with asyncio.timeout(30):
+            return json.loads(await self._process.stdout.readline())
+
+
+def _installed(**over: str) -> Path:
+    folder = npm.installed({**PACKAGES, **over})
+    # Beside node_modules, where Node looks for packages.
+    shutil.copy(_SCRIPT, folder / _SCRIPT.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def node_folder() -> Path:
+    return _installed()
+
+
+@pytest.fixture(scope="session", params=["3.1.0", "2.1.0"])
+def each_node_folder(request: pytest.FixtureRequest) -> Path:
+    """Give the packages with each y-websocket that is in use."""
+    return _installed(**{"y-websocket": request.param})
+
+
+@contextlib.asynccontextmanager
+async def node(folder: Path, url: str, room: str, token: str = "") -> AsyncIterator[Node]:
+    """Start an editor."""
+    process = await asyncio.create_subprocess_exec(
+        binaries.node(),
+        _SCRIPT.name,
+        url,
+        room,
+        token,
+        cwd=folder,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Node(process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def url(service: rig.Replica) -> str:
+    return f"ws://127.0.0.1:{service.web_port}/yjs"
+
+
+def room(service: rig.Replica, path: str = "src/main file.py") -> str:
+    return f"default/{service.parts.project}/{path}"
+
+
+async def test_real_editors(parts: rig.Parts, each_node_folder: Path) -> None:
+    """Editors from npm on two replicas, and a client of Collaborate, edit one document."""
+    node_folder = each_node_folder
+    async with (
+        rig.replica(parts) as one,
+        rig.replica(parts) as two,
+        node(node_folder, url(one), room(one), parts.token("ada")) as ada,
+        node(node_folder, url(two), room(two), parts.token("bob")) as bob,
+    ):
+        assert await ada("synced")
+        assert await bob("synced")
+        await ada("insert", at=0, what="grüße 🙂\n")
+        assert await bob("until", text="grüße 🙂\n")
+        await bob("insert", at=8, what="!")
+        assert await ada("until", text="grüße 🙂!\n")
+        async with two.editor("src/main file.py", user="cyd") as cyd:
+            await cyd.until(lambda: cyd.text == "grüße 🙂!\n")
+            cyd.insert(0, "汉")
+            assert await ada("until", text="汉grüße 🙂!\n")
+            # Offline, both edit; then both have all of it.
+            await ada("offline")
+            await ada("insert", at=0, what="A")
+            cyd.insert(len(cyd.text), "C")
+            await ada("online")
+            assert await ada("until", text="A汉grüße 🙂!\nC")
+            await cyd.until(lambda: cyd.text == "A汉grüße 🙂!\nC")
+        await ada("say", state={"user": {"name": "Ada"}})
+        await bob("say", state={"user": {"name": "Bob"}})
+        assert await bob("people", count=2)
+        assert {"user": {"name": "Ada"}} in await bob("states")
+        await ada("offline")
+        assert await bob("people", count=1)
+
+
+async def test_a_viewer(service: rig.Replica, node_folder: Path) -> None:
+    """A viewer reads and shows a cursor; what it writes is nobody else's."""
+    await service.open("a.txt", "x")
+    where = room(service, "a.txt")
+    tokens = service.parts.token("ada"), service.parts.token("vic", "viewer")
+    async with (
+        node(node_folder, url(service), where, tokens[0]) as ada,
+        node(node_folder, url(service), where, tokens[1]) as viewer,
+    ):
+        assert await viewer("until", text="x")
+        await viewer("insert", at=0, what="evil")
+        await viewer("say", state={"cursor": 1})
+        assert await ada("people", count=2)
+        await ada("insert", at=1, what="y")
+        assert await viewer("until", text="evilxy")
+        assert await ada("text") == "xy"
+        assert (await service.get("a.txt")).text == "xy"
+
+
+@pytest.mark.parametrize(
+    ("token", "path", "code"),
+    [
+        ("", "a.txt", 4401),
+        ("rubbish", "a.txt", 4401),
+        ("eve", "a.txt", 4403),
+        ("vic", "never opened.txt", 4404),
+        ("ada", "../../etc/passwd", 4400),
+        ("ada", ".git/config", 4400),
+    ],
+)
+async def test_refusals(
+    service: rig.Replica, node_folder: Path, token: str, path: str, code: int
+) -> None:
+    """Who is refused for good stops trying, and is told why."""
+    known = {
+        "ada": service.parts.token("ada"),
+        "eve": service.parts.token("eve", namespaces=("other",)),
+        "vic": service.parts.token("vic", "viewer"),
+    }
+    where = room(service, path.replace("../", "%2E%2E%2F"))
+    async with node(node_folder, url(service), where, known.get(token, token)) as editor:
+        found, reason = await editor("closed")
+        assert found == code
+        assert reason
+        assert not await editor("reconnecting")
+
+
+async def _connect(
+    session: aiohttp.ClientSession, service: rig.Replica, path: str = "a.txt", **over: Any
+) -> aiohttp.ClientWebSocketResponse:
+    token = service.parts.token("ada")
+    return await session.ws_connect(
+        f"{url(service)}/{room(service, path)}?token={token}", max_msg_size=0, **over
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"", 4400),
+        (b"\x00", 4400),
+        (b"\x00\x02\xff\xff\xff\xff\x7f", 4400),
+        (b"\x00\x02\x08\xce\xb2\xa8\x49\xc9\x97\x84\xb9", 4400),
+        (b"\x00\x00\x02\xff\xff", 4400),
+        (b"\x00\x07\x00", 4400),
+        (b"\x01\x03\x01\x07\x01", 4400),
+        (yframes.awareness(b"\x01\x07\x01\x04{..}"), 4400),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 4400),
+        ("text", 4400),
+        (b"\x00\x02" + bytes(6 * 1024 * 1024), 1009),
+    ],
+)
+async def test_hostile_messages(service: rig.Replica, message: bytes | str, code: int) -> None:
+    """What no client sends closes the one that did, and nobody else notices."""
+    await service.open("a.txt", "x")
+    async with service.editor("a.txt") as ada, aiohttp.ClientSession() as session:
+        socket = await _connect(session, service)
+        if isinstance(message, str):
+            await socket.send_str(message)
+        else:
+            # A connection that is closed in the middle of a message may break before it is read.
+            with contextlib.suppress(ConnectionError):
+                await socket.send_bytes(message)
+        async with asyncio.timeout(10):
+            while (await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+                pass
+        assert socket.close_code in (code, 1006)
+        ada.insert(1, "y")
+        await ada.stored()
+        assert (await service.get("a.txt")).text == "xy"
+
+
+async def test_silence(service: rig.Replica) -> None:
+    """A quiet connection says something, and asks for nothing that changed nothing."""
+    async with aiohttp.ClientSession() as session:
+        socket = await _connect(session, service)
+        assert (await socket.receive(10)).data[:2] == bytes((yframes.SYNC, yframes.STEP_1))
+        assert (await socket.receive(10)).data == yframes.NOTHING
+        await socket.close()
+
+
+async def test_tokens_in_sub_protocols(service: rig.Replica) -> None:
+    """A browser may give its token as a sub-protocol."""
+    async with aiohttp.ClientSession() as session:
+        protocols = ("codestudio", service.parts.token("ada"))
+        socket = await session.ws_connect(
+            f"{url(service)}/{room(service, 'a.txt')}", protocols=protocols
+        )
+        assert socket.protocol == "codestudio"
+        assert (await socket.receive(10)).data[:2] == bytes((yframes.SYNC, yframes.STEP_1))
+        await socket.close()
+
+
+async def test_cookies_count_from_our_own_pages_only(parts: rig.Parts) -> None:
+    """A browser that is signed in needs nothing else, unless another site's page asks."""
+    async with (
+        rig.replica(parts, gateway_url="http://localhost:3000") as service,
+        aiohttp.ClientSession() as session,
+    ):
+        host = f"127.0.0.1:{service.web_port}"
+        cookie = f"codestudio_session={parts.token('ada')}"
+        for origin, welcome in ((f"http://{host}", True), ("https://evil.example", False)):
+            socket = await session.ws_connect(
+                f"{url(service)}/{room(service, 'a.txt')}",
+                headers={"Cookie": cookie, "Origin": origin},
+            )
+            message = await socket.receive(10)
+            if welcome:
+                assert message.data[:2] == bytes((yframes.SYNC, yframes.STEP_1))
+            else:
+                while message.type is aiohttp.WSMsgType.BINARY:
+                    message = await socket.receive(10)
+                assert socket.close_code == 4403
+            await socket.close()
+
+
+async def test_a_slow_reader_is_given_everything_in_the_end(parts: rig.Parts) -> None:
+    """One that does not read for a while fills no memory, and has the whole document after."""
+    async with (
+        rig.replica(parts, backlog_bytes=20_000, flush_per_client=0) as service,
+        aiohttp.ClientSession() as session,
+    ):
+        await service.open("a.txt", "")
+        socket = await _connect(session, service)
+        async with service.editor("a.txt") as ada:
+            for number in range(200):
+                ada.insert(len(ada.text), f"{number:03}" + "x" * 10_000)
+                await asyncio.sleep(0.001)
+            await ada.stored()
+            doc = history.replay(history.seed(""), [])
+            async with asyncio.timeout(20):
+                while history.content(doc) != ada.text:
+                    message = await socket.receive()
+                    reader = ywire.Reader(message.data)
+                    if reader.uint() == yframes.SYNC and reader.uint() != yframes.STEP_1:
+                        doc.apply_update(reader.bytes())
+            await socket.close()
+
+
+def test_the_texts_name() -> None:
+    """Yjs editors find the text where the contract says."""
+    doc: pycrdt.Doc = pycrdt.Doc()
+    doc.apply_update(history.seed("x"))
+    assert str(doc.get("content", type=pycrdt.Text)) == "x"
