@@ -87,11 +87,17 @@ class Running:
     """Where it speaks to browsers; 0 where it does not."""
 
 
-def run(settings_type: type[Settings], compose: Callable[[Settings], App]) -> NoReturn:
+def run(
+    settings_type: type[Settings],
+    compose: Callable[[Settings], App],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> NoReturn:
     """Run a service until SIGTERM or SIGINT; the body of its ``__main__``.
 
-    Exits 0 after a drain, 1 with one line on standard error where it cannot
-    start: a wrong setting, a taken port, a contract without permissions.
+    `loop_factory` makes another event loop than asyncio's own. Exits 0 after
+    a drain, 1 with one line on standard error where it cannot start: a wrong
+    setting, a taken port, a contract without permissions.
     """
     try:
         settings = settings_type()
@@ -103,7 +109,8 @@ def run(settings_type: type[Settings], compose: Callable[[Settings], App]) -> No
         sys.exit(f"{settings_type.__module__}: wrong settings: {problems}")
     logs.configure(settings.microservice_name, settings.log_level)
     try:
-        asyncio.run(_serve(settings, compose))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(_serve(settings, compose))
     except PortTaken as error:
         sys.exit(f"{settings.microservice_name}: {error}")
     except (TypeError, ValueError) as error:

@@ -93,8 +93,8 @@ class Outbox:
 
     @property
     def size(self) -> int:
-        """Bytes that wait."""
-        return self._waiting_bytes
+        """Bytes that are not known to be stored."""
+        return self._waiting_bytes + sum(len(one.draft.update) for one in self._flights.values())
 
     def updates(self) -> list[bytes]:
         """Return what is not known to be stored, in order."""

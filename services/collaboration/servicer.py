@@ -57,7 +57,7 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
             rooms=self._rooms,
             settings=self._settings,
         )
-        answers = session.answers()
+        answers = session.answers(context.write)
         try:
             async for frame in answers:
                 yield frame

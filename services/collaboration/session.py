@@ -2,7 +2,7 @@
 
 import asyncio
 import collections
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 from codestudio.collaboration.v1 import collaborate_pb2
@@ -64,19 +64,32 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._sent_at = self._loop.time()
 
-    async def answers(self) -> AsyncIterator[bytes]:
-        """Give frame after frame until the client or the service ends it."""
+    async def answers(self, write: Callable[[bytes], Awaitable[None]]) -> AsyncIterator[bytes]:
+        """Answer until the client or the service ends it.
+
+        The first frame is given, which opens the stream; the others are written: every layer that
+        a frame passes through costs as much as making it.
+
+        Args:
+            write: Sends a frame, and waits until the client takes more.
+        """
         draining = asyncio.ensure_future(lifecycle.draining().wait())
         draining.add_done_callback(lambda _: self._event.set())
         reading = asyncio.create_task(self._read(), name="read collaborate")
-        beat = self._loop.call_later(self._settings.heartbeat_seconds, self._event.set)
+        silence = self._settings.heartbeat_seconds
+        beat = self._loop.call_later(silence, self._event.set)
+        opened = False
         try:
             while True:
                 self._event.clear()
                 while self._answers or self._woken:
                     for frame in self._due():
-                        self._sent_at = self._loop.time()
-                        yield frame
+                        if opened:
+                            await write(frame)
+                        else:
+                            opened = True
+                            yield frame
+                    self._sent_at = self._loop.time()
                 if self._over:
                     return
                 if draining.done():
@@ -87,15 +100,13 @@ class Session:
                         ),
                     )
                     return
-                silent = self._loop.time() - self._sent_at
-                if silent >= self._settings.heartbeat_seconds:
-                    self._sent_at = self._loop.time()
-                    yield frames.heartbeat()
-                    silent = 0.0
-                beat.cancel()
-                beat = self._loop.call_later(
-                    self._settings.heartbeat_seconds - silent, self._event.set
-                )
+                now = self._loop.time()
+                if now >= beat.when():
+                    if now - self._sent_at >= silence:
+                        self._answers.append(frames.heartbeat())
+                        beat = self._loop.call_at(now + silence, self._event.set)
+                        continue
+                    beat = self._loop.call_at(self._sent_at + silence, self._event.set)
                 await self._event.wait()
         finally:
             beat.cancel()

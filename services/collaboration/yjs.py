@@ -95,8 +95,10 @@ class Yjs:
             if not access.may_read(caller):
                 raise errors.PermissionDenied("PERMISSION_DENIED", "You may not read documents")
             async with self._room(name, caller) as room:
+                assert request.transport is not None
                 client = _Client(
                     socket,
+                    request.transport,
                     room,
                     caller,
                     silence=self._settings.heartbeat_seconds,
@@ -154,6 +156,7 @@ class _Client:
     def __init__(
         self,
         socket: web.WebSocketResponse,
+        transport: asyncio.Transport,
         room: Room,
         caller: identity.Caller,
         *,
@@ -161,15 +164,20 @@ class _Client:
         compare_after: float,
     ) -> None:
         self._socket = socket
+        self._transport = transport
         self._room = room
         self._silence = silence
         self._compare_after = compare_after
         self._event = asyncio.Event()
+        self._serving = False
+        """Whether all there was is sent, and what comes may go straight to the connection."""
+        self._loop = asyncio.get_running_loop()
+        self._sent_at = self._loop.time()
         self._answers: list[bytes] = []
         self._error: errors.DomainError | None = None
         self._over = False
         self._subscriber = Subscriber(
-            author=access.author(caller), may_write=access.may_write(caller), wake=self._event.set
+            author=access.author(caller), may_write=access.may_write(caller), wake=self._wake
         )
 
     async def serve(self) -> errors.DomainError | None:
@@ -192,9 +200,33 @@ class _Client:
             await cancellation.cancel([reading], grace=5.0)
         return self._error
 
+    def _wake(self) -> None:
+        """Send what is new: at once to a connection that has taken all before."""
+        if not self._serving or self._transport.get_write_buffer_size():
+            self._event.set()
+            return
+        room, subscriber = self._room, self._subscriber
+        if subscriber.failure is not None or subscriber.must_resync or self._answers:
+            self._event.set()
+            return
+        found = b""
+        if subscriber.at < room.segments.end:
+            try:
+                found = room.segments.frame(subscriber.at, subscriber, yframes.socket_update) or b""
+            except segments.Behind:
+                self._event.set()
+                return
+            subscriber.at = room.segments.end
+        if (said := room.awareness_for(subscriber)) is not None:
+            found += yframes.socket_frame(yframes.awareness(said))
+        if found:
+            measures.FRAMES.labels("yjs").inc()
+            self._transport.write(found)
+            self._sent_at = self._loop.time()
+
     async def _write(self, draining: asyncio.Future[Any]) -> None:
-        loop = asyncio.get_running_loop()
-        sent_at = compared_at = loop.time()
+        loop = self._loop
+        self._sent_at = compared_at = loop.time()
         beat = loop.call_later(self._silence, self._event.set)
         try:
             while True:
@@ -204,7 +236,7 @@ class _Client:
                         # Waits while the connection takes no more: what comes meanwhile stays in
                         # the room, and leaves as one frame.
                         await self._socket.send_bytes(frame)
-                    sent_at = loop.time()
+                    self._sent_at = loop.time()
                 if self._over or self._error is not None:
                     return
                 if draining.done():
@@ -217,17 +249,18 @@ class _Client:
                 if compared_at < changed_at and loop.time() >= due:
                     # Quiet again: what went missing on the way, if anything did, comes now.
                     await self._socket.send_bytes(yframes.step1(self._room.state_vector()))
-                    sent_at = compared_at = loop.time()
-                if loop.time() - sent_at >= self._silence:
+                    self._sent_at = compared_at = loop.time()
+                if loop.time() - self._sent_at >= self._silence:
                     # Clients take a connection for dead that says nothing, whatever it pings.
                     await self._socket.send_bytes(yframes.NOTHING)
-                    sent_at = loop.time()
+                    self._sent_at = loop.time()
                 beat.cancel()
-                next_at = sent_at + self._silence
-                if compared_at < changed_at:
-                    next_at = min(next_at, due)
+                # What goes straight to the connection does not wake this.
+                next_at = min(self._sent_at + self._silence, loop.time() + self._compare_after)
                 beat = loop.call_at(next_at, self._event.set)
+                self._serving = True
                 await self._event.wait()
+                self._serving = False
         except ConnectionError:
             return
         finally:

@@ -20,7 +20,7 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import psutil
@@ -90,9 +90,9 @@ class Socket(asyncio.Protocol):
         self.first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        # uvloop's is of a class of its own.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if not self.open.done():
@@ -245,7 +245,7 @@ async def _requests(queue: asyncio.Queue[bytes]):  # type: ignore[no-untyped-def
 
 
 async def _receive(stream: Any, measure: Measure) -> None:
-    async for frame in stream:
+    while (frame := await stream.read()) is not grpc.aio.EOF:
         measure.received(frame)
 
 
