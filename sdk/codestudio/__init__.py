@@ -14,6 +14,14 @@ repetition, errors), and the client's handles.
 
 from codestudio._amounts import Amounts
 from codestudio._client import AsyncClient
+from codestudio._config_types import (
+    Configuration,
+    ConfigurationChange,
+    ConfigurationRevision,
+    Setting,
+    SettingEffect,
+)
+from codestudio._configurations import AsyncConfigurationWatch
 from codestudio._document_types import (
     Author,
     ChangeResult,
@@ -76,6 +84,7 @@ from codestudio._reconciliation import QuotaRepair, Reconciliation, RepairKind
 from codestudio._reservations import Reservation
 from codestudio._retry import RetryPolicy
 from codestudio._sync import Client
+from codestudio._sync_config import ConfigurationWatch
 from codestudio._sync_documents import Document
 from codestudio._sync_instances import Instance
 from codestudio._sync_iterators import Pager, Watch
@@ -88,6 +97,7 @@ __all__ = [
     "AlreadyExists",
     "Amounts",
     "AsyncClient",
+    "AsyncConfigurationWatch",
     "AsyncDocument",
     "AsyncInstance",
     "AsyncPager",
@@ -100,6 +110,10 @@ __all__ = [
     "CodeChange",
     "CodeStudioError",
     "Condition",
+    "Configuration",
+    "ConfigurationChange",
+    "ConfigurationRevision",
+    "ConfigurationWatch",
     "ConnectionState",
     "Cursor",
     "DataLoss",
@@ -145,6 +159,8 @@ __all__ = [
     "RetryPolicy",
     "RevisionText",
     "Role",
+    "Setting",
+    "SettingEffect",
     "SignInLink",
     "Step",
     "StopReason",

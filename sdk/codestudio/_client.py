@@ -4,6 +4,8 @@ from typing import Self
 
 from codestudio import _discovery, _links, _transport
 from codestudio._collaboration import CollaborationService
+from codestudio._config_service import ConfigService
+from codestudio._configurations import AsyncConfigurations
 from codestudio._documents import AsyncDocuments
 from codestudio._instances import AsyncInstances
 from codestudio._quotas import AsyncQuotas
@@ -41,6 +43,8 @@ class AsyncClient:
         )
         self.collaboration_service = CollaborationService(self._transport)
         """The middle tier: the collaboration service's calls with their own messages."""
+        self.config_service = ConfigService(self._transport)
+        """The middle tier: the config service's calls with their own messages."""
         self.instance_service = InstanceService(self._transport)
         """The middle tier: the instance service's calls with their own messages."""
         self.quota_service = QuotaService(self._transport)
@@ -49,6 +53,8 @@ class AsyncClient:
         """The middle tier: the resource service's calls with their own messages."""
         self.documents = AsyncDocuments(self._transport, self.collaboration_service)
         """Documents: edit together, live; look at their history."""
+        self.config = AsyncConfigurations(self.config_service, self._transport.retry)
+        """Settings of the services."""
         self.instances = AsyncInstances(self._transport, self.instance_service)
         """Instances: create, find, follow."""
         self.quotas = AsyncQuotas(self.quota_service)

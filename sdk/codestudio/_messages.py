@@ -50,6 +50,10 @@ class View(Generic[Proto]):
         return f"<{type(self).__name__} {text}>"
 
 
+_FREE_FORM = frozenset(f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue"))
+"""Messages that are JSON of any form, whose fields are nothing a reader knows."""
+
+
 def as_json(message: ProtoMessage) -> dict[str, Any]:
     """Give a message as REST does, fields in the contract's order."""
     fields = json_format.MessageToDict(
@@ -65,6 +69,9 @@ def _in_order(fields: dict[str, Any], descriptor: Any) -> dict[str, Any]:
         if field.name not in fields:
             continue
         value, inner = fields[field.name], field.message_type
+        if inner is not None and inner.full_name in _FREE_FORM:
+            ordered[field.name] = whole(value)
+            continue
         if inner is not None and not inner.GetOptions().map_entry:
             if isinstance(value, list):
                 value = [_in_order(each, inner) for each in value]
@@ -72,6 +79,22 @@ def _in_order(fields: dict[str, Any], descriptor: Any) -> dict[str, Any]:
                 value = _in_order(value, inner)
         ordered[field.name] = value
     return ordered
+
+
+def whole(value: Any) -> Any:
+    """Give JSON of any form with whole numbers as int: its messages know doubles only.
+
+    >>> whole({"ports": [8000.0, 0.5]})
+    {'ports': [8000, 0.5]}
+    """
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {key: whole(each) for key, each in value.items()}
+        case list():
+            return [whole(each) for each in value]
+    return value
 
 
 def name(kind: type[Names], wire: WireNames, prefix: str, number: int) -> Names:

@@ -15,6 +15,7 @@ from codestudio._quotas import AsyncQuotas, Quota, QuotaCheck
 from codestudio._reconciliation import QuotaRepair, Reconciliation
 from codestudio._reservations import Reservation
 from codestudio._retry import RetryPolicy
+from codestudio._sync_config import Configurations
 from codestudio._sync_documents import Documents
 from codestudio._sync_instances import Instances
 from codestudio._sync_iterators import Pager, twin_of
@@ -184,6 +185,8 @@ class Client:
         self._portal = _portal.acquire()
         self.documents = Documents(self._portal, self._async.documents)
         """Documents: edit together, live; look at their history."""
+        self.config = Configurations(self._portal, self._async.config)
+        """Settings of the services."""
         self.instances = Instances(self._portal, self._async.instances)
         """Instances: create, find, follow."""
         self.quotas = Quotas(self._portal, self._async.quotas)

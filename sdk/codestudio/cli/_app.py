@@ -7,7 +7,7 @@ import typer
 
 import codestudio
 from codestudio import _discovery
-from codestudio.cli import _doc, _doctor, _exit, _instances, _output, _quota, _sync
+from codestudio.cli import _config, _doc, _doctor, _exit, _instances, _output, _quota, _sync
 from codestudio.cli import _instance_tables as tables
 from codestudio.cli._session import Gateway, Group, Output, Session, Timeout, Token, command
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     # A fault of the command itself is for its makers, whole; it never holds a token.
     pretty_exceptions_enable=False,
 )
+app.add_typer(_config.app, name="config")
 app.add_typer(_doc.app, name="doc")
 app.add_typer(_instances.app, name="instances")
 app.add_typer(_instances.app, name="instance", hidden=True)

@@ -15,6 +15,7 @@ import codestudio
 import pytest
 from codestudio import (
     _client,
+    _configurations,
     _documents,
     _instance,
     _instances,
@@ -22,6 +23,7 @@ from codestudio import (
     _pager,
     _quotas,
     _sync,
+    _sync_config,
     _sync_documents,
     _sync_instances,
     _sync_iterators,
@@ -35,6 +37,7 @@ PUBLIC = [
     "AlreadyExists",
     "Amounts",
     "AsyncClient",
+    "AsyncConfigurationWatch",
     "AsyncDocument",
     "AsyncInstance",
     "AsyncPager",
@@ -47,6 +50,10 @@ PUBLIC = [
     "CodeChange",
     "CodeStudioError",
     "Condition",
+    "Configuration",
+    "ConfigurationChange",
+    "ConfigurationRevision",
+    "ConfigurationWatch",
     "ConnectionState",
     "Cursor",
     "DataLoss",
@@ -92,6 +99,8 @@ PUBLIC = [
     "RetryPolicy",
     "RevisionText",
     "Role",
+    "Setting",
+    "SettingEffect",
     "SignInLink",
     "Step",
     "StopReason",
@@ -107,6 +116,8 @@ PUBLIC = [
 
 TWINS = [
     (_client.AsyncClient, _sync.Client),
+    (_configurations.AsyncConfigurations, _sync_config.Configurations),
+    (_configurations.AsyncConfigurationWatch, _sync_config.ConfigurationWatch),
     (_documents.AsyncDocuments, _sync_documents.Documents),
     (document.AsyncDocument, _sync_documents.Document),
     (_instances.AsyncInstances, _sync_instances.Instances),
