@@ -79,6 +79,17 @@ from codestudio._live.document import AsyncDocument
 from codestudio._live.edits import Edit
 from codestudio._live.units import OffsetUnit
 from codestudio._pager import AsyncPager, Page
+from codestudio._paths import (
+    EntryType,
+    PathConfiguration,
+    PathDetail,
+    PathInfo,
+    PathStatus,
+    PathTest,
+    PathTestResult,
+    PathValidation,
+    ProjectEntry,
+)
 from codestudio._quotas import Quota, QuotaCheck, QuotaShortage
 from codestudio._reconciliation import QuotaRepair, Reconciliation, RepairKind
 from codestudio._reservations import Reservation
@@ -124,6 +135,7 @@ __all__ = [
     "DocumentInfo",
     "DocumentRevision",
     "Edit",
+    "EntryType",
     "EventType",
     "FailedPrecondition",
     "Failure",
@@ -143,8 +155,16 @@ __all__ = [
     "OutOfRange",
     "Page",
     "Pager",
+    "PathConfiguration",
+    "PathDetail",
+    "PathInfo",
+    "PathStatus",
+    "PathTest",
+    "PathTestResult",
+    "PathValidation",
     "PermissionDenied",
     "Ports",
+    "ProjectEntry",
     "Quota",
     "QuotaCheck",
     "QuotaExceeded",

@@ -8,9 +8,10 @@ from codestudio._config_service import ConfigService
 from codestudio._configurations import AsyncConfigurations
 from codestudio._documents import AsyncDocuments
 from codestudio._instances import AsyncInstances
+from codestudio._paths import AsyncPaths
 from codestudio._quotas import AsyncQuotas
 from codestudio._retry import RetryPolicy
-from codestudio._services import InstanceService, QuotaService, ResourceService
+from codestudio._services import InstanceService, PathService, QuotaService, ResourceService
 from codestudio._usage import AsyncResources
 
 
@@ -47,6 +48,8 @@ class AsyncClient:
         """The middle tier: the config service's calls with their own messages."""
         self.instance_service = InstanceService(self._transport)
         """The middle tier: the instance service's calls with their own messages."""
+        self.path_service = PathService(self._transport)
+        """The middle tier: the path service's calls with their own messages."""
         self.quota_service = QuotaService(self._transport)
         """The middle tier: the quota service's calls with their own messages."""
         self.resource_service = ResourceService(self._transport)
@@ -57,6 +60,8 @@ class AsyncClient:
         """Settings of the services."""
         self.instances = AsyncInstances(self._transport, self.instance_service)
         """Instances: create, find, follow."""
+        self.paths = AsyncPaths(self.path_service)
+        """Directories and files of instances."""
         self.quotas = AsyncQuotas(self.quota_service)
         """Quotas of namespaces."""
         self.resources = AsyncResources(self.resource_service)

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator
 from codestudio._transport import Transport
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 from codestudio.instance.v1.instance_service_pb2_grpc import InstanceServiceStub
+from codestudio.path.v1 import path_service_pb2
+from codestudio.path.v1.path_service_pb2_grpc import PathServiceStub
 from codestudio.quota.v1 import quota_service_pb2
 from codestudio.quota.v1.quota_service_pb2_grpc import QuotaServiceStub
 from codestudio.resource.v1 import resource_service_pb2
@@ -158,6 +160,57 @@ class InstanceService:
         """Stream instances and their changes, once: it does not resume by itself."""
         return self._transport.stream(
             self._transport.stub(InstanceServiceStub).WatchInstances, request
+        )
+
+
+class PathService:
+    """codestudio.path.v1.PathService."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def get_path_info(
+        self, request: path_service_pb2.GetPathInfoRequest, *, timeout: float | None = None
+    ) -> path_service_pb2.PathInfo:
+        """Return the directories of an instance."""
+        return await self._transport.unary(
+            self._transport.stub(PathServiceStub).GetPathInfo,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def validate_paths(
+        self, request: path_service_pb2.ValidatePathsRequest, *, timeout: float | None = None
+    ) -> path_service_pb2.ValidationResult:
+        """Tell of paths whether they can be used."""
+        return await self._transport.unary(
+            self._transport.stub(PathServiceStub).ValidatePaths,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def get_project_structure(
+        self, request: path_service_pb2.GetProjectStructureRequest, *, timeout: float | None = None
+    ) -> path_service_pb2.ProjectStructure:
+        """Return one page of what is in a workspace."""
+        return await self._transport.unary(
+            self._transport.stub(PathServiceStub).GetProjectStructure,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def test_paths(
+        self, request: path_service_pb2.TestPathsRequest, *, timeout: float | None = None
+    ) -> path_service_pb2.TestResult:
+        """Test directories; leaves nothing behind, so it may be repeated."""
+        return await self._transport.unary(
+            self._transport.stub(PathServiceStub).TestPaths,
+            request,
+            timeout=timeout,
+            repeatable=True,
         )
 
 

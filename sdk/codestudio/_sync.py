@@ -19,6 +19,7 @@ from codestudio._sync_config import Configurations
 from codestudio._sync_documents import Documents
 from codestudio._sync_instances import Instances
 from codestudio._sync_iterators import Pager, twin_of
+from codestudio._sync_paths import Paths
 from codestudio._usage import AsyncResources, ResourceUsage
 
 Value = TypeVar("Value")
@@ -189,6 +190,8 @@ class Client:
         """Settings of the services."""
         self.instances = Instances(self._portal, self._async.instances)
         """Instances: create, find, follow."""
+        self.paths = Paths(self._portal, self._async.paths)
+        """Directories and files of instances."""
         self.quotas = Quotas(self._portal, self._async.quotas)
         """Quotas of namespaces."""
         self.resources = ResourceUsages(self._portal, self._async.resources)

@@ -24,6 +24,7 @@ def compose(settings: PathSettings) -> lifecycle.App:
     workers = Workers(
         threads=settings.path_threads,
         queue=settings.path_queue,
+        calls_each=settings.path_calls_per_instance,
         seconds=lambda: in_force.current.path_seconds,
     )
     files = LocalFiles(

@@ -27,6 +27,10 @@ class PathSettings(ServiceSettings):
     path_queue: int = Field(default=64, ge=0)
     """File work that may wait for a thread; more is refused (FILES_BUSY)."""
 
+    path_calls_per_instance: int = Field(default=16, ge=1)
+    """File work of one instance at a time, waiting or done: nobody takes all the places. Of the
+    threads, one instance has half."""
+
     path_seconds: float = Field(default=9.0, gt=0)
     """Longest time for file work of one call: the gateway repeats a read after ten seconds."""
 

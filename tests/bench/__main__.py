@@ -1,6 +1,6 @@
 """Measures the product beside its baselines and prints the figures as JSON.
 
-scripts/bench [starts] [reads] [pages] [fleet] [quota] [rooms] [documents]
+scripts/bench [starts] [reads] [pages] [fleet] [quota] [paths] [rooms] [documents]
 
 All of them if none is named.
 """
@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 
 from services.devstack import editor
-from tests.bench import api, documents, fanout, fleet, quota, starts, target
+from tests.bench import api, documents, fanout, fleet, paths, quota, starts, target
 
-_NAMES = ("starts", "reads", "pages", "fleet", "quota", "rooms", "documents")
+_NAMES = ("starts", "reads", "pages", "fleet", "quota", "paths", "rooms", "documents")
 
 
 def machine() -> dict[str, Any]:
@@ -49,6 +49,8 @@ def measure(names: tuple[str, ...], command: str) -> dict[str, Any]:
                     found[name] = asyncio.run(fleet.measure(stack))
                 case "quota":
                     found[name] = asyncio.run(quota.measure(stack))
+                case "paths":
+                    found[name] = asyncio.run(paths.measure(stack))
                 case "rooms":
                     found[name] = fanout.measure(stack)
                 case "documents":

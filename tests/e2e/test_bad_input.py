@@ -8,6 +8,7 @@ import grpc
 import pytest
 from codestudio.common.v1 import resources_pb2
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
+from codestudio.path.v1 import path_service_pb2
 from codestudio.quota.v1 import quota_service_pb2
 from codestudio.resource.v1 import resource_service_pb2
 from google.protobuf import duration_pb2, field_mask_pb2
@@ -15,7 +16,17 @@ from google.protobuf.message import Message
 
 from tests.e2e import envelope, scenes
 from tests.e2e.people import People
-from tests.e2e.ways import HTTP_OF, INSTANCES, QUOTA, RESOURCES, Http, RefusedError, Rest, Way
+from tests.e2e.ways import (
+    HTTP_OF,
+    INSTANCES,
+    PATHS,
+    QUOTA,
+    RESOURCES,
+    Http,
+    RefusedError,
+    Rest,
+    Way,
+)
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -289,6 +300,59 @@ CASES = [
         resource_service_pb2.GetResourceUsageRequest(namespace="No Name"),
         "namespace",
         service=RESOURCES,
+    ),
+    *(
+        Case(f"{method} id", method, request(instance_id="../etc"), "instance_id", service=PATHS)
+        for method, request in {
+            "GetPathInfo": path_service_pb2.GetPathInfoRequest,
+            "ValidatePaths": path_service_pb2.ValidatePathsRequest,
+            "GetProjectStructure": path_service_pb2.GetProjectStructureRequest,
+            "TestPaths": path_service_pb2.TestPathsRequest,
+        }.items()
+    ),
+    Case(
+        "many paths",
+        "ValidatePaths",
+        path_service_pb2.ValidatePathsRequest(instance_id="a", paths=["x"] * 1001),
+        "paths",
+        service=PATHS,
+    ),
+    *(
+        Case(
+            f"structure {field} {value!r:.20}",
+            "GetProjectStructure",
+            path_service_pb2.GetProjectStructureRequest(instance_id="a", **{field: value}),
+            named,
+            service=PATHS,
+        )
+        for field, value, named in (
+            ("path", "../../etc", "path"),
+            ("path", "/etc", "path"),
+            ("path", "a/../../b", "path"),
+            ("path", r"\x2e\x2e/b", "path"),
+            ("path", LONG, "path"),
+            ("depth", -1, "depth"),
+            ("depth", 65, "depth"),
+            ("page_size", 10_001, "page_size"),
+            ("page_token", "nonsense", "page_token"),
+            ("ignore", ["fine", "two\nlines"], "ignore[1]"),
+        )
+    ),
+    *(
+        Case(
+            f"test {config}",
+            "TestPaths",
+            path_service_pb2.TestPathsRequest(
+                instance_id="a", test_config=path_service_pb2.PathTestConfig(**config)
+            ),
+            field,
+            service=PATHS,
+        )
+        for config, field in (
+            ({"path_types": ["workspace", "etc"]}, "test_config.path_types[1]"),
+            ({"probe_size": -1}, "test_config.probe_size"),
+            ({"probe_size": 2**30}, "test_config.probe_size"),
+        )
     ),
 ]
 

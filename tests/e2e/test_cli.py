@@ -107,3 +107,20 @@ def test_quota_by_hand(run: Command) -> None:
     run("quota", "release", namespace, "by-hand")
     assert json.loads(run("quota", "get", namespace, "-o", "json"))["reservations"] == 0
     assert json.loads(run("quota", "repairs", namespace, "-o", "json")) == {"repairs": []}
+
+
+def test_paths(run: Command) -> None:
+    """Where an instance's directories are, whether they work, and what is in them."""
+    name = f"cli-{uuid.uuid4().hex[:8]}"
+    run("instances", "create", name)
+    shown = json.loads(run("paths", "info", name, "-o", "json"))
+    assert shown["overall_status"] == "PATH_STATUS_VALID"
+    workspace = Path(shown["paths"]["workspace"])
+    (workspace / "src").mkdir()
+    (workspace / "src" / "main.py").write_text("print()\n")
+    assert "main.py" in run("paths", "tree", name)
+    assert "invalid" not in run("paths", "validate", name, "workspace/src")
+    run("paths", "validate", name, "workspace/src", "workspace/no", code=1)
+    assert "passed" in run("paths", "test", name)
+    run("instances", "delete", name, "--yes")
+    assert "INSTANCE_NOT_FOUND" in run("paths", "info", name, code=3)

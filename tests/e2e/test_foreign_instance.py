@@ -5,10 +5,11 @@ import uuid
 import grpc
 import pytest
 from codestudio.instance.v1 import instance_service_pb2
+from codestudio.path.v1 import path_service_pb2
 
 from tests.e2e import scenes
 from tests.e2e.people import People
-from tests.e2e.ways import HTTP_OF, INSTANCES, Http, RefusedError, Way
+from tests.e2e.ways import HTTP_OF, INSTANCES, PATHS, Http, RefusedError, Way
 
 pytestmark = pytest.mark.stack
 
@@ -34,6 +35,12 @@ async def test_others_keep_their_hands_off(
         denied = grpc.StatusCode.PERMISSION_DENIED
         assert refused.value.status in (denied, HTTP_OF[denied]), (method, refused.value)
         assert refused.value.detail.code == "INSTANCE_NOT_YOURS"
+        assert refused.value.detail.instance_id == made.id
+    for method in ("GetPathInfo", "ValidatePaths", "GetProjectStructure", "TestPaths"):
+        request = getattr(path_service_pb2, f"{method}Request")(instance_id=made.id)
+        with pytest.raises(RefusedError) as refused:
+            await way.call(PATHS, method, request, bob)
+        assert refused.value.detail.code == "INSTANCE_NOT_YOURS", method
         assert refused.value.detail.instance_id == made.id
     page = await http.ask("GET", made.url, token=bob)
     assert page.status == 403

@@ -133,3 +133,16 @@ _terms = st.tuples(
 def test_filters(caller: Caller, terms: list[str], joiner: str) -> None:
     """Filters that nearly mean something never reach the store as something else."""
     caller.ask("GET", f"/api/instances?filter={quote(joiner.join(terms), safe='')}")
+
+
+@_often
+@given(
+    name=_texts.filter(bool),
+    parameter=st.sampled_from(["path", "depth", "page_size", "page_token", "ignore", "refresh"]),
+    value=_texts,
+)
+def test_project_structures(caller: Caller, name: str, parameter: str, value: str) -> None:
+    """Whatever instance, path and patterns are asked for, nothing is found and nothing breaks."""
+    query = f"{parameter}={quote(value, safe='')}"
+    answer = caller.ask("GET", f"/api/project-structure/{quote(name, safe='')}?{query}")
+    assert "error" in answer

@@ -18,6 +18,7 @@ import grpc.aio
 import yarl
 from codestudio.common.v1 import error_pb2
 from codestudio.instance.v1 import instance_service_pb2_grpc
+from codestudio.path.v1 import path_service_pb2_grpc
 from codestudio.quota.v1 import quota_service_pb2_grpc
 from codestudio.resource.v1 import resource_service_pb2_grpc, workload_service_pb2_grpc
 from google.api import annotations_pb2
@@ -44,12 +45,14 @@ HTTP_OF: Mapping[grpc.StatusCode, int] = {
 """The HTTP status of a service's error (google.rpc.Code), but for the gateway's own errors."""
 
 INSTANCES = "codestudio.instance.v1.InstanceService"
+PATHS = "codestudio.path.v1.PathService"
 QUOTA = "codestudio.quota.v1.QuotaService"
 RESOURCES = "codestudio.resource.v1.ResourceService"
 WORKLOADS = "codestudio.resource.v1.WorkloadService"
 
 _STUBS = {
     INSTANCES: instance_service_pb2_grpc.InstanceServiceStub,
+    PATHS: path_service_pb2_grpc.PathServiceStub,
     QUOTA: quota_service_pb2_grpc.QuotaServiceStub,
     RESOURCES: resource_service_pb2_grpc.ResourceServiceStub,
     WORKLOADS: workload_service_pb2_grpc.WorkloadServiceStub,
@@ -238,7 +241,7 @@ def transcode(
         (name, str(value).lower() if isinstance(value, bool) else value)
         for name, value in fields.items()
     ]
-    return verb.upper(), path + (f"?{urlencode(query)}" if query else ""), body
+    return verb.upper(), path + (f"?{urlencode(query, doseq=True)}" if query else ""), body
 
 
 def _method(service: str, method: str) -> descriptor.MethodDescriptor:

@@ -11,6 +11,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from services.path.local import reasons
+
 MOST_LINKS = 40
 """Links followed on one way (as Linux does)."""
 
@@ -90,7 +92,8 @@ def leads_outside(beneath: Root, directories: Sequence[bytes], target: bytes) ->
             return False
     except OutsideError:
         return True
-    except OSError:  # leads nowhere, as far as we can see
+    except OSError as error:  # leads nowhere, as far as we can see
+        reasons.raise_ours(error)
         return False
 
 

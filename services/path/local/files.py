@@ -54,7 +54,7 @@ class LocalFiles:
             return found
 
         try:
-            return await self._workers.run("inspect", work)
+            return await self._workers.run("inspect", instance_id, work)
         except OSError as error:
             raise _unavailable(error, instance_id) from error
 
@@ -75,7 +75,7 @@ class LocalFiles:
                 return walk.page()
 
         try:
-            return await self._workers.run("list", work)
+            return await self._workers.run("list", instance_id, work)
         except OSError as error:
             raise _unusable(error, instance_id, listing.path) from error
 
@@ -90,7 +90,7 @@ class LocalFiles:
                 failed = Probe(failed_step="open", reason=reasons.of(error))
                 return [failed] * len(directories)
 
-        return await self._workers.run("probe", work)
+        return await self._workers.run("probe", instance_id, work)
 
 
 def _unavailable(error: OSError, instance_id: str) -> errors.DomainError:

@@ -23,6 +23,17 @@ back: a tree may be thousands of levels deep, and files that may be open are few
 
 _GIT = b".git"
 
+MOST_TEXT = 3 * 1024**2
+"""Bytes of a page's names at most: what most gRPC clients take is 4 MiB."""
+
+_FIXED = 40
+"""Bytes of an entry beside its names, about."""
+
+_CHECK_EVERY = 256
+"""Names between two checks: an instance's own rules decide how long a name takes."""
+
+_PRINTABLE = bytes(range(0x20, 0x7F))
+
 
 @dataclasses.dataclass(slots=True)
 class _Level:
@@ -69,6 +80,7 @@ class Walk:
         self._check = check
         self._levels: list[_Level] = []
         self._entries: list[Entry] = []
+        self._text = 0
         self._resume: list[bytes] = []
 
     def page(self) -> Page:
@@ -84,7 +96,7 @@ class Walk:
                 visited = self._step()
                 if visited is None:
                     continue
-                if len(self._entries) > self._listing.limit:
+                if self._is_over():
                     self._entries.pop()
                     return Page(self._entries, place)
                 if place is not None and place[: len(visited)] == visited:
@@ -96,6 +108,12 @@ class Walk:
         finally:
             for level in self._levels:
                 _close(level)
+
+    def _is_over(self) -> bool:
+        """Whether the newest entry belongs on the next page."""
+        return len(self._entries) > self._listing.limit or (
+            self._text > MOST_TEXT and len(self._entries) > 1
+        )
 
     def _begin(self) -> None:
         """Open the directory it begins at, having read the rules of those above it."""
@@ -127,7 +145,8 @@ class Walk:
         if entry is not None:
             if not given:
                 self._entries.append(entry)
-            if entry.kind is Kind.DIRECTORY and len(self._entries) <= self._listing.limit:
+                self._text += _written(b"/".join(path)) + _written(entry.link_target) + _FIXED
+            if entry.kind is Kind.DIRECTORY and not self._is_over():
                 self._enter(level, entry, rest)
         return path[len(self._listing.path) :]
 
@@ -151,15 +170,22 @@ class Walk:
         # One more tells whether there is a next page; where the page before ended needs no room.
         room = self._listing.limit - len(self._entries) + 1 + (bound is not None)
 
+        listing = self._listing
+        # Most directories of a large flat tree have no rules: then a name is asked about none.
+        has_rules = bool(listing.ignore or level.scopes)
+
         def candidates() -> Iterator[bytes]:
             with os.scandir(level.descriptor) as found:
                 for number, each in enumerate(found):
-                    if number % 4096 == 0:
+                    if number % _CHECK_EVERY == 0:
                         self._check()
                     name = os.fsencode(each.name)
                     if name <= level.after or (bound is not None and name < bound):
                         continue
-                    if name == bound or not self._left_out(
+                    if not has_rules:
+                        if listing.include_ignored or name != _GIT:
+                            yield name
+                    elif name == bound or not self._left_out(
                         level, (*level.path, name), is_directory=each.is_dir(follow_symlinks=False)
                     ):
                         yield name
@@ -233,6 +259,11 @@ class Walk:
         if self._listing.include_ignored:
             return ()
         return gitignore.within(outer, descriptor, depth)
+
+
+def _written(name: bytes) -> int:
+    """Estimate how long a name is once it is written as text, escapes included."""
+    return len(name) + 3 * len(name.translate(None, _PRINTABLE))
 
 
 def _kind(mode: int) -> Kind:

@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from prometheus_client import Gauge, Histogram
@@ -45,17 +45,32 @@ class Order:
             raise AbandonedError
 
 
+class _Share:
+    """What one instance has of the threads: half, so that others never wait for it alone."""
+
+    def __init__(self, threads: int) -> None:
+        self.turns = asyncio.Semaphore(max(1, threads // 2))
+        self.calls = 0
+        """Calls that have a turn or wait for one."""
+
+
 class Workers:
     """Threads that touch files, so that the event loop never does."""
 
-    def __init__(self, *, threads: int, queue: int, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, *, threads: int, queue: int, calls_each: int, seconds: Callable[[], float]
+    ) -> None:
         """Prepare.
 
         Args:
-            threads: Work done at once.
-            queue: Work that may wait.
+            threads: Work done at once; of one instance, half of that.
+            queue: Work that may wait for a thread.
+            calls_each: Work of one instance, waiting or done.
             seconds: Gives the longest time for one piece of work, its waiting included.
         """
+        self._threads = threads
+        self._calls_each = calls_each
+        self._shares: dict[str, _Share] = {}
         self._pool = concurrent.futures.ThreadPoolExecutor(threads, "files")
         self._free = asyncio.Semaphore(threads)
         self._queue = queue
@@ -63,8 +78,13 @@ class Workers:
         self._waiting = 0
         self._orders: set[Order] = set()
 
-    async def run(self, name: str, work: Callable[[Order], Result]) -> Result:
+    async def run(self, name: str, instance_id: str, work: Callable[[Order], Result]) -> Result:
         """Have work done on a thread.
+
+        Args:
+            name: What it is, for the metrics.
+            instance_id: Whose files it is about.
+            work: What to do; it looks at its order often.
 
         Whoever gives up waiting ends the work at its next check; until then it keeps its thread.
 
@@ -75,7 +95,7 @@ class Workers:
         seconds = context.timeout(self._seconds())
         order = Order(time.monotonic() + seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), self._share(instance_id):
                 await self._turn()
                 return await self._do(name, work, order)
         except TimeoutError as error:
@@ -89,14 +109,24 @@ class Workers:
             order.give_up()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    @contextlib.asynccontextmanager
+    async def _share(self, instance_id: str) -> AsyncIterator[None]:
+        share = self._shares.setdefault(instance_id, _Share(self._threads))
+        if share.calls >= self._calls_each:
+            raise _busy(f"{share.calls} calls look at the files of {instance_id}", share.calls)
+        share.calls += 1
+        try:
+            async with share.turns:
+                yield
+        finally:
+            share.calls -= 1
+            if not share.calls:
+                del self._shares[instance_id]
+
     async def _turn(self) -> None:
         if self._free.locked():
             if self._waiting >= self._queue:
-                raise errors.ResourceExhausted(
-                    "FILES_BUSY",
-                    f"{self._waiting} calls wait for files already; try again shortly",
-                    metadata={"waiting": str(self._waiting), "limit": str(self._queue)},
-                )
+                raise _busy(f"{self._waiting} calls wait for files", self._queue)
             self._waiting += 1
             _WAITING.set(self._waiting)
             try:
@@ -125,6 +155,12 @@ class Workers:
     def _done(self, order: Order) -> None:
         self._orders.discard(order)
         self._free.release()
+
+
+def _busy(what: str, limit: int) -> errors.ResourceExhausted:
+    return errors.ResourceExhausted(
+        "FILES_BUSY", f"{what} already; try again shortly", metadata={"limit": str(limit)}
+    )
 
 
 def _forget(future: "asyncio.Future[Result]") -> None:

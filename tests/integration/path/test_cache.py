@@ -1,14 +1,28 @@
 """What is kept of an instance's paths holds, or is not used."""
 
 import asyncio
+import datetime
 import json
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import prometheus_client
 import pytest
 import redis
 
+from services.chassis import cancellation, clock, connectors
+from services.chassis.settings import ServiceSettings
+from services.devstack import binaries, ports
 from services.devstack.stack import Stack
+from services.path.changes import Changes
+from services.path.filesystem import Finding
+from services.path.information import PathInformation
+from services.path.local import LocalFiles
+from services.path.local.workers import Workers
+from services.path.names import Parts
+from services.path.store import Store
 from tests.integration.path import rig
 from tests.integration.quota.valkey import Valkey
 
@@ -150,6 +164,137 @@ async def test_without_nats_nothing_kept_is_used(infrastructure: Stack, tmp_path
             await kept(hearing, "deaf")
             (place / "temp").rmdir()
             assert (await deaf.info("deaf")).overall_status == INVALID
+
+
+class NatsServer:
+    """A NATS of a test's own, to be killed."""
+
+    def __init__(self) -> None:
+        self.port = ports.Ports(ports.free_offset())["nats"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        self._spawn()
+        await rig.until(self._answers)
+
+    def _spawn(self) -> None:
+        self._process = subprocess.Popen(
+            (binaries.nats_server(), "--addr", "127.0.0.1", "--port", str(self.port)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    async def _answers(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+async def test_what_nats_did_not_tell(infrastructure: Stack, tmp_path: Path) -> None:
+    """A NATS that was killed and came back: what was kept before counts for nothing."""
+    server = NatsServer()
+    await server.start()
+    try:
+        async with rig.serving(
+            tmp_path,
+            redis_url=infrastructure.plan.redis_url,
+            nats_url=f"nats://127.0.0.1:{server.port}",
+        ) as service:
+            place = service.make("fox")
+            await kept(service, "fox")
+            server.kill()
+            # Of this change nobody hears.
+            (place / "temp").rmdir()
+
+            async def fresh() -> bool:
+                return (await service.info("fox")).overall_status == INVALID
+
+            await rig.until(fresh)
+            with redis.Redis.from_url(service.redis_url) as client:
+                assert b'"overall_status": "valid"' in client.get("path_info:fox")  # type: ignore[operator]
+            await server.start()
+            found = await kept(service, "fox")
+            assert found.overall_status == INVALID
+    finally:
+        server.kill()
+
+
+async def test_changed_while_it_was_looked_at(infrastructure: Stack, tmp_path: Path) -> None:
+    """What was seen before a change that came meanwhile is answered, and not kept."""
+    plan = infrastructure.plan
+    settings = ServiceSettings(
+        microservice_name="test",
+        port=0,
+        redis_url=plan.redis_url,
+        redis_pool_min=0,
+        nats_url=plan.nats_url,
+    )
+    valkey, messages = connectors.Redis(settings), connectors.Nats(settings)
+    store = Store(redis=valkey)
+    changes = Changes(nats=messages, store=store, clock_skew=datetime.timedelta(0))
+    files = Held(
+        container_root=tmp_path,
+        workers=Workers(threads=1, queue=1, calls_each=9, seconds=lambda: 9.0),
+        page_seconds=lambda: 1.0,
+    )
+    information = PathInformation(
+        files=files, store=store, changes=changes, keep_seconds=lambda: 300
+    )
+    for connector in (valkey, messages):
+        await connector.start()
+        await connector.wait_ready()
+    listening = asyncio.create_task(changes.run())
+    try:
+        await rig.until(lambda: changes.trusts(clock.now()))
+        files.gate.set()
+        await information.get("held", refresh=True)
+        assert (await information.get("held")).cached
+        files.gate.clear()
+        looking = asyncio.create_task(information.get("held", refresh=True))
+        await files.reached.wait()
+        await messages.client.publish("events.instance.default.held", b"")
+        await messages.client.flush()
+
+        async def heard() -> bool:
+            return await store.get("held") is None
+
+        await rig.until(heard)
+        files.gate.set()
+        assert not (await looking).cached
+        assert not (await information.get("held")).cached
+    finally:
+        await cancellation.cancel([listening], grace=5)
+        await files.close()
+        for connector in (valkey, messages):
+            await connector.stop()
+
+
+class Held(LocalFiles):
+    """Looks when a test lets it."""
+
+    def __init__(self, *, workers: Workers, **more: Any) -> None:
+        super().__init__(workers=workers, **more)
+        self._own = workers
+        self.gate, self.reached = asyncio.Event(), asyncio.Event()
+
+    async def inspect(self, instance_id: str, paths: Sequence[Parts]) -> list[Finding]:
+        if not self.gate.is_set():
+            self.reached.set()
+        await self.gate.wait()
+        return await super().inspect(instance_id, paths)
+
+    async def close(self) -> None:
+        await self._own.close()
 
 
 async def test_without_redis(infrastructure: Stack, tmp_path: Path) -> None:

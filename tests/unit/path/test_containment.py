@@ -3,8 +3,11 @@
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -142,38 +145,52 @@ def test_a_device_is_never_opened(disk: Disk) -> None:
     assert [each.kind for each in disk.walk()] == [walking.Kind.OTHER] * 2
 
 
+_SWAP = """
+import ctypes, select, sys
+libc = ctypes.CDLL(None, use_errno=True)
+here, there = (name.encode() for name in sys.argv[1:])
+EXCHANGE, AT_FDCWD = 2, -100
+count = 0
+print("swapping", flush=True)
+while count % 100 or not select.select([sys.stdin], [], [], 0)[0]:
+    if libc.renameat2(AT_FDCWD, here, AT_FDCWD, there, EXCHANGE):
+        sys.exit(f"errno {ctypes.get_errno()}")
+    count += 1
+print(count)
+"""
+
+
 @contextlib.contextmanager
-def swapping(place: Path, target: Path) -> Iterator[Callable[[], int]]:
-    """Exchange a directory for a link and back, as fast as it goes; gives how often so far."""
-    ended = threading.Event()
-    hidden, link = place.with_name("real"), place.with_name("link")
+def swapping(place: Path, target: Path) -> Iterator[None]:
+    """Exchange a directory for a link, in one step and back again, as fast as a process can."""
+    link = place.with_name("link")
     link.symlink_to(target)
-    count = 0
-
-    def swap() -> None:
-        nonlocal count
-        while not ended.is_set():
-            place.rename(hidden)
-            link.rename(place)
-            place.rename(link)
-            hidden.rename(place)
-            count += 1
-
-    thread = threading.Thread(target=swap)
-    thread.start()
+    swapper = subprocess.Popen(
+        [sys.executable, "-c", _SWAP, place, link],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert swapper.stdout is not None
     try:
-        yield lambda: count
+        assert swapper.stdout.readline() == "swapping\n"
+        yield
     finally:
-        ended.set()
-        thread.join()
+        told, _ = swapper.communicate("enough", timeout=10)
+        if place.is_symlink():
+            link.rename(place.with_name("real"))
+            place.unlink()
+            place.with_name("real").rename(place)
+        else:
+            link.unlink()
+    assert int(told) > 1000
 
 
-def _until(count: Callable[[], int], work: Callable[[], None]) -> None:
-    """Work on until there were swaps enough to hit every line of it, several times."""
-    done = 0
-    while count() < 3000 or done < 300:
+def _often(work: Callable[[], None]) -> None:
+    """Work on for long enough to be met by the exchange between any two lines, many times."""
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
         work()
-        done += 1
 
 
 def test_swapped_while_looked_at(disk: Disk) -> None:
@@ -181,16 +198,12 @@ def test_swapped_while_looked_at(disk: Disk) -> None:
     (disk.workspace / "d").mkdir()
     (disk.outside / "only-outside").mkdir()
     seen: set[bool] = set()
-    with (
-        swapping(disk.workspace / "d", disk.outside) as count,
-        beneath.root(disk.instances, ID) as root,
-    ):
-        _until(
-            count,
+    with swapping(disk.workspace / "d", disk.outside), beneath.root(disk.instances, ID) as root:
+        _often(
             lambda: seen.update(
                 inspection.inspect(root, (b"workspace", b"d", name)).exists
                 for name in (b"secret", b"only-outside")
-            ),
+            )
         )
     assert seen == {False}
 
@@ -202,8 +215,8 @@ def test_swapped_while_listed(disk: Disk) -> None:
     (disk.outside / "e").mkdir()
     (disk.outside / "e" / "secret2").touch()
     seen: set[str] = set()
-    with swapping(disk.workspace / "d", disk.outside) as count:
-        _until(count, lambda: seen.update(disk.listed(limit=1)))
+    with swapping(disk.workspace / "d", disk.outside):
+        _often(lambda: seen.update(disk.listed(limit=1)))
     assert not {each for each in seen if "secret" in each}
     assert "d/e/inside" in seen
 
@@ -219,24 +232,24 @@ def test_begun_at_what_is_swapped(disk: Disk) -> None:
         with contextlib.suppress(OSError):
             seen.update(disk.listed(path=(b"d", b"e")))
 
-    with swapping(disk.workspace / "d", disk.outside) as count:
-        _until(count, look)
+    with swapping(disk.workspace / "d", disk.outside):
+        _often(look)
     assert seen == set()
 
 
 def test_swapped_while_probed(disk: Disk) -> None:
     """A probe is never written through a link, and none is left behind."""
     outcomes: set[str] = set()
-    seen: set[str] = set()
+    before = disk.outside.stat().st_mtime_ns
 
     def test() -> None:
         with beneath.root(disk.instances, ID) as root:
             outcomes.add(probing.probe(root, b"temp", 10, lambda: None).failed_step)
-        seen.update(each.name for each in disk.outside.iterdir())
 
-    with swapping(disk.root / "temp", disk.outside) as count:
-        _until(count, test)
-    assert seen == {"secret"}
+    with swapping(disk.root / "temp", disk.outside):
+        _often(test)
+    # A file that was there for a moment only leaves its mark in the time.
+    assert disk.outside.stat().st_mtime_ns == before
     assert outcomes == {"", "open"}
     left = [each for each in disk.root.rglob("*") if each.name.startswith(probing.PREFIX)]
     assert left == []

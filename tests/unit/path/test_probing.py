@@ -1,6 +1,7 @@
 """A probe uses a directory for real, says which step failed and why, and leaves nothing."""
 
 import contextlib
+import errno
 import os
 import resource
 import subprocess
@@ -137,3 +138,21 @@ def test_a_directory_removed_meanwhile(disk: Disk) -> None:
         finally:
             os.close(directory)
     assert (found.failed_step, found.reason) == ("create", "does not exist (ENOENT)")
+
+
+def test_what_no_test_can_provoke(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails to sync, and one that gives back something else."""
+    real = os.read
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        found = probe(disk)
+    assert (found.failed_step, found.reason) == ("sync", "the disk reports an error (EIO)")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", lambda file, size: real(file, size)[:-1] + b"!")
+        found = probe(disk, size=16)
+    assert found.failed_step == "compare"
+    assert found.write_seconds > 0

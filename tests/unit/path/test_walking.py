@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,26 @@ def test_stable_while_it_changes(
         assert len(found) == len(set(found))
         assert lasting <= set(found)
         assert found == sorted(found)
+
+
+def test_what_vanishes_hides_nothing(disk: Disk) -> None:
+    """Names that were read and are gone when looked at make room for others on the same page."""
+    for number in range(10):
+        (disk.workspace / str(number)).touch()
+    checks = 0
+
+    def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks == 4:
+            for number in range(1, 6):
+                (disk.workspace / str(number)).unlink()
+
+    listing = walking.Listing((), 0, Rules.parse(b""), False, 5)
+    with beneath.root(disk.instances, ID) as root:
+        page = walking.Walk(root, b"workspace", listing, until=float("inf"), check=check).page()
+    assert [each.path for each in page.entries] == [(b"0",), (b"1",), (b"6",), (b"7",), (b"8",)]
+    assert page.resume == (b"8",)
 
 
 def test_depth_and_where_to_begin(disk: Disk) -> None:
@@ -186,19 +207,24 @@ def test_what_cannot_be_read_is_told(common_disk: Disk) -> None:
     assert (opened.path, opened.unreadable) == ((b"open",), False)
 
 
-def test_a_tree_of_any_depth(disk: Disk) -> None:
-    """Few files are open at once, however deep a tree is; what nobody can name is told of."""
+@pytest.fixture
+def deep_disk(disk: Disk) -> Iterator[Disk]:
+    """Give a tree that pytest, which removes directories by recursion, could not remove."""
     here = os.open(disk.workspace, os.O_RDONLY)
-    depth = 2500
-    for _ in range(depth):
+    for _ in range(2500):
         os.mkdir("d", dir_fd=here)
         os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=here))
         inner = os.open("d", os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = inner
     os.close(here)
-    before = open_files()
-    most = steps = 0
+    yield disk
+    subprocess.run(["rm", "-rf", disk.workspace], check=True)
+
+
+def test_a_tree_of_any_depth(deep_disk: Disk) -> None:
+    """Few files are open at once, however deep a tree is; what nobody can name is told of."""
+    before, most, steps = open_files(), 0, 0
 
     def check() -> None:
         nonlocal most, steps
@@ -209,7 +235,7 @@ def test_a_tree_of_any_depth(disk: Disk) -> None:
     after, count, last = None, 0, None
     while True:
         listing = walking.Listing((), 0, Rules.parse(b""), False, 5000, after)
-        with beneath.root(disk.instances, ID) as root:
+        with beneath.root(deep_disk.instances, ID) as root:
             page = walking.Walk(root, b"workspace", listing, until=float("inf"), check=check).page()
         count += len(page.entries)
         last = [each for each in page.entries if each.unreadable] or last
@@ -220,7 +246,6 @@ def test_a_tree_of_any_depth(disk: Disk) -> None:
     assert last is not None
     assert len(last[0].path) == 2048
     assert count == 2 * 2048
-    subprocess.run(["rm", "-rf", disk.workspace], check=True)
 
 
 def test_memory_is_the_page_s(disk: Disk) -> None:
@@ -236,6 +261,27 @@ def test_memory_is_the_page_s(disk: Disk) -> None:
     assert len(page.entries) == 100
     # The names alone would be 2 MB.
     assert peak < 500_000
+
+
+def test_a_page_fits_a_message(disk: Disk) -> None:
+    """Whatever the names, a page stays below what gRPC clients take; nothing is lost by it."""
+    here = disk.workspace
+    for letter in "abcdefghijklmn":
+        here /= letter * 250
+        here.mkdir()
+    for number in range(1000):
+        (here / (f"{number:03d}" + "\x01" * 240)).touch()
+    pages, after, found = 0, None, 0
+    while True:
+        page = disk.page(limit=10_000, after=after)
+        pages += 1
+        found += len(page.entries)
+        assert sum(len(b"/".join(each.path)) for each in page.entries) < 3.2 * 1024**2
+        after = page.resume
+        if after is None:
+            break
+    assert found == 1014
+    assert 1 < pages < 4
 
 
 def test_a_page_ends_in_time(disk: Disk) -> None:

@@ -13,7 +13,7 @@ from services.path.local.workers import AbandonedError, Order, Workers
 @pytest.fixture
 async def workers() -> AsyncIterator[Workers]:
     """Give two threads and room for one more to wait."""
-    made = Workers(threads=2, queue=1, seconds=lambda: 20.0)
+    made = Workers(threads=2, queue=1, calls_each=3, seconds=lambda: 20.0)
     yield made
     await made.close()
 
@@ -35,17 +35,19 @@ async def test_bounds(workers: Workers) -> None:
         return number
 
     calls = [
-        asyncio.create_task(workers.run("test", lambda _, number=number: work(number)))
+        asyncio.create_task(
+            workers.run("test", f"i{number}", lambda _, number=number: work(number))
+        )
         for number in range(3)
     ]
     await until(lambda: len(running) == 2)
     with pytest.raises(errors.ResourceExhausted) as refused:
-        await workers.run("test", lambda _: None)
+        await workers.run("test", "fox", lambda _: None)
     assert refused.value.code == "FILES_BUSY"
     assert running == {0, 1}
     gate.set()
     assert await asyncio.gather(*calls) == [0, 1, 2]
-    assert await workers.run("test", lambda _: 7) == 7
+    assert await workers.run("test", "fox", lambda _: 7) == 7
 
 
 async def test_given_up(workers: Workers) -> None:
@@ -61,30 +63,34 @@ async def test_given_up(workers: Workers) -> None:
             ended.set()
             raise
 
-    call = asyncio.create_task(workers.run("test", work))
+    call = asyncio.create_task(workers.run("test", "fox", work))
     await until(begun.is_set)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     await until(ended.is_set)
     # Both threads and the place to wait are free.
-    assert await asyncio.gather(*(workers.run("test", lambda _: 1) for _ in range(3))) == [1, 1, 1]
+    assert await asyncio.gather(*(workers.run("test", "fox", lambda _: 1) for _ in range(3))) == [
+        1,
+        1,
+        1,
+    ]
 
 
 async def test_deadline() -> None:
     """Files that do not answer are told as such in time; the thread counts until it is back."""
-    workers = Workers(threads=1, queue=1, seconds=lambda: 0.2)
+    workers = Workers(threads=1, queue=1, calls_each=9, seconds=lambda: 0.2)
     gate = threading.Event()
     with pytest.raises(errors.DeadlineExceeded) as slow:
-        await workers.run("test", lambda _: gate.wait(10))
+        await workers.run("test", "fox", lambda _: gate.wait(10))
     assert slow.value.code == "FILES_SLOW"
     with pytest.raises(errors.DeadlineExceeded):
-        await workers.run("test", lambda _: None)
+        await workers.run("test", "fox", lambda _: None)
     gate.set()
     async with asyncio.timeout(10):
         while True:
             try:
-                assert await workers.run("test", lambda _: 1) == 1
+                assert await workers.run("test", "fox", lambda _: 1) == 1
             except errors.DeadlineExceeded:
                 continue
             break
@@ -94,4 +100,29 @@ async def test_deadline() -> None:
 async def test_errors_come_back(workers: Workers) -> None:
     """What the work raises, its caller gets."""
     with pytest.raises(FileNotFoundError):
-        await workers.run("test", lambda _: open("/no/such/file"))  # noqa: PTH123, SIM115
+        await workers.run("test", "fox", lambda _: open("/no/such/file"))  # noqa: PTH123, SIM115
+
+
+async def test_nobody_takes_all(workers: Workers) -> None:
+    """One instance has half of the threads, however often it asks; the others go on beside it."""
+    gate, running = threading.Event(), set[int]()
+
+    def work(number: int) -> int:
+        running.add(number)
+        assert gate.wait(10)
+        return number
+
+    calls = [
+        asyncio.create_task(workers.run("test", "greedy", lambda _, number=number: work(number)))
+        for number in range(3)
+    ]
+    await until(lambda: running)
+    with pytest.raises(errors.ResourceExhausted) as refused:
+        await workers.run("test", "greedy", lambda _: None)
+    assert refused.value.code == "FILES_BUSY"
+    for _ in range(5):
+        assert await workers.run("test", "modest", lambda _: 1) == 1
+    assert len(running) == 1
+    gate.set()
+    assert await asyncio.gather(*calls) == [0, 1, 2]
+    assert await workers.run("test", "greedy", lambda _: 1) == 1
