@@ -197,7 +197,7 @@ async def _by_sync_code(
     target: Target, recording: dict[str, Any], patches: Sequence[Any], at_once: int
 ) -> dict[str, Any]:
     name = _name()
-    await _open(target, name, recording["startContent"])
+    await _open(target, name, recording.get("startContent", ""))
     channel, stub = _stub(target)
     started = time.perf_counter()
     under_way: set[asyncio.Task[Any]] = set()
@@ -224,7 +224,7 @@ async def _by_collaborate(
     target: Target, recording: dict[str, Any], patches: Sequence[Any]
 ) -> dict[str, Any]:
     name = _name()
-    await _open(target, name, recording["startContent"])
+    await _open(target, name, recording.get("startContent", ""))
     client = _Client(target, name, "collaboration")
     answer = await client.call.read()
     doc: pycrdt.Doc = pycrdt.Doc()

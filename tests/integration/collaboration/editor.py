@@ -65,6 +65,7 @@ class Editor:
         self.sent = 0
         self._subscription = self.doc.observe(self._observe)
         self._remote = False
+        self._held: list[bytes] | None = None
         self._queue: asyncio.Queue[Request | None] = asyncio.Queue()
         self._online = asyncio.Event()
         self._changed = asyncio.Event()
@@ -147,6 +148,25 @@ class Editor:
 
     def send(self, request: Request) -> None:
         self._queue.put_nowait(request)
+
+    def insert_swapped(self, texts: Sequence[str]) -> None:
+        """Append texts one by one, and have the edits sent in the wrong order."""
+        made: list[bytes] = []
+        self._held = made
+        for text in texts:
+            self.insert(len(self.text), text)
+        self._held = None
+        for update in reversed(made):
+            self._made(update)
+
+    def point_to(self, addresses: Sequence[str], first: int = 0) -> None:
+        """Connect elsewhere from the next time on."""
+        self._addresses = list(addresses)
+        self._attempt = first
+
+    def apply_own(self, update: bytes) -> None:
+        """Take an edit that was made elsewhere for one's own: have it sent."""
+        self.doc.apply_update(update)
 
     def resend(self) -> None:
         """Send everything again."""
@@ -263,12 +283,17 @@ class Editor:
             self._remote = False
 
     def _observe(self, event: pycrdt.TransactionEvent) -> None:
-        if not self._remote:
-            if self._online.is_set():
-                self._send(event.update)
-            else:
-                # Sent with the next join.
-                self.sent += 1
+        if self._held is not None:
+            self._held.append(event.update)
+        elif not self._remote:
+            self._made(event.update)
+
+    def _made(self, update: bytes) -> None:
+        if self._online.is_set():
+            self._send(update)
+        else:
+            # Sent with the next join.
+            self.sent += 1
 
     def _send(self, update: bytes) -> None:
         self.sent += 1
