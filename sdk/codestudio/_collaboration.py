@@ -45,6 +45,17 @@ class CollaborationService:
             repeatable=True,
         )
 
+    async def delete_document(
+        self, request: service_pb2.DeleteDocumentRequest, *, timeout: float | None = None
+    ) -> None:
+        """Delete a document."""
+        await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).DeleteDocument,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
     async def list_documents(
         self, request: service_pb2.ListDocumentsRequest, *, timeout: float | None = None
     ) -> service_pb2.ListDocumentsResponse:

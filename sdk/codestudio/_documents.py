@@ -94,6 +94,24 @@ class AsyncDocuments:
         request = service_pb2.GetDocumentRequest(name=_name(project, path, namespace))
         return DocumentInfo(await self._service.get_document(request, timeout=timeout))
 
+    async def delete(
+        self,
+        project: str,
+        path: str,
+        namespace: str = "default",
+        *,
+        revision: int = 0,
+        timeout: float | None = None,
+    ) -> None:
+        """Delete a document: for all, and those who have it open are told (NotFound).
+
+        With a `revision`, Aborted is raised when it has changed since that.
+        """
+        request = service_pb2.DeleteDocumentRequest(
+            name=_name(project, path, namespace), revision=revision
+        )
+        await self._service.delete_document(request, timeout=timeout)
+
     def list(
         self,
         project: str,

@@ -256,6 +256,8 @@ BY_STATUS: Mapping[grpc.StatusCode, type[CodeStudioError]] = {
 """The table: every gRPC status but OK."""
 
 BY_CODE: Mapping[str, type[CodeStudioError]] = {
+    "DOCUMENT_CHANGED": Aborted,
+    "DOCUMENT_DELETED": NotFound,
     "QUOTA_EXCEEDED": QuotaExceeded,
     "INTERNAL_ERROR": Internal,
     "SERVER_SHUTTING_DOWN": Unavailable,

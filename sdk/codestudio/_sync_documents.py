@@ -202,6 +202,19 @@ class Documents:
     ) -> DocumentInfo:
         return self._portal.call(self._async.get(project, path, namespace, timeout=timeout))
 
+    def delete(
+        self,
+        project: str,
+        path: str,
+        namespace: str = "default",
+        *,
+        revision: int = 0,
+        timeout: float | None = None,
+    ) -> None:
+        self._portal.call(
+            self._async.delete(project, path, namespace, revision=revision, timeout=timeout)
+        )
+
     def list(
         self,
         project: str,

@@ -4,6 +4,7 @@ import uuid
 
 from services.chassis import authentication, connectors, lifecycle, live, mesh
 from services.collaboration import servicer, text
+from services.collaboration.deleting import Deleting
 from services.collaboration.loading import Loader
 from services.collaboration.log import Log
 from services.collaboration.once import Once
@@ -67,6 +68,7 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
             log=log,
             unsettled=settings.log_give_up + settings.dependency_timeout,
         ),
+        deleting=Deleting(rooms=rooms, store=store, log=log),
         in_force=in_force,
     )
     yjs = Yjs(

@@ -20,6 +20,7 @@ AUTHORS = "Codestudio-Authors"
 SOURCES = "Codestudio-Sources"
 REQUESTS = "Codestudio-Requests"
 PART = "Codestudio-Part"
+DELETED = "Codestudio-Deleted"
 
 AUTHORS_MOST = 50
 """Authors one entry names at most: headers are small."""
@@ -79,6 +80,8 @@ class Entry:
     """Ids of the requests it carries out."""
     time: datetime.datetime
     """When it was stored."""
+    deleted: bool = False
+    """Whether it is the last of its history: the document was deleted."""
 
 
 def headers(draft: Draft, epoch: str, origin: str, part: int, parts: int) -> dict[str, str]:
@@ -122,6 +125,7 @@ def read(message: Msg) -> Entry | None:
         sources=tuple(filter(None, given.get(SOURCES, "").split(","))),
         requests=tuple(filter(None, given.get(REQUESTS, "").split(","))),
         time=metadata.timestamp,
+        deleted=DELETED in given,
     )
 
 

@@ -53,6 +53,11 @@ class Loader:
             if record is None:
                 raise NotOpened(name)
             entries = await self._entries(name, record)
+            epoch = record.summary.epoch
+            if any(one.deleted and one.epoch == epoch for one in entries):
+                # Whoever deleted it died before it was removed here too.
+                await self._store.delete(name, epoch)
+                raise NotOpened(name)
             if await self._store.generation(name) == record.generation:
                 room = self._room(name, record, entries)
                 measures.LOAD_SECONDS.observe(time.perf_counter() - started)

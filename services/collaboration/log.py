@@ -35,6 +35,8 @@ _DUPLICATES = 120.0
 again (`CollaborationSettings.log_give_up`)."""
 _STREAM_EXISTS = 10058
 """JetStream's code for a stream of that name with another configuration."""
+_WRONG_LAST = 10071
+"""JetStream's code for a message that is not the next one, as was required of it."""
 _CHECK_EVERY = 2.0
 """Seconds of silence after which a consumer is asked whether it is still there: a NATS that was
 killed comes back without it, and says nothing."""
@@ -134,6 +136,32 @@ class Log:
                     stream=NAME,
                     headers=entry.headers(draft, epoch, self._origin, part, parts),
                 )
+
+    async def end(self, name: Name, epoch: str, last: int | None) -> bool:
+        """Store that a document is deleted: nothing of its history counts behind that.
+
+        With `last`, only if that is still its newest message; gives whether it was stored.
+
+        Raises:
+            nats.errors.Error: NATS cannot be reached, or refuses.
+        """
+        headers = {entry.EPOCH: epoch, entry.ORIGIN: self._origin, entry.DELETED: "1"}
+        if last is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(last)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._nats.jetstream.publish(
+                    name.subject(entry.SUBJECT),
+                    b"",
+                    timeout=self._timeout,
+                    stream=NAME,
+                    headers=headers,
+                )
+        except nats.js.errors.BadRequestError as error:
+            if error.err_code != _WRONG_LAST:
+                raise
+            return False
+        return True
 
     async def last(self, name: Name) -> int:
         """Return the sequence number of a document's newest message; 0 if there is none.

@@ -293,6 +293,9 @@ class Room:
         """Take an entry of the log: the next revision."""
         if one.epoch != self.epoch or one.sequence <= self.history.sequence:
             return
+        if one.deleted:
+            self.fail(deleted(self.name))
+            return
         update = self._assemble(one)
         if update is None:
             return
@@ -423,3 +426,12 @@ class Room:
 
 def _nobody_else(room: Room, clients: list[int]) -> None:
     """Tell no other replica."""
+
+
+def deleted(name: Name) -> errors.NotFound:
+    """Return what those are told who have a document open that is deleted."""
+    return errors.NotFound(
+        "DOCUMENT_DELETED",
+        f"{name.path} in project {name.project} was deleted",
+        metadata={"namespace": name.namespace, "project": name.project, "path": name.path},
+    )

@@ -9,10 +9,13 @@ from codestudio.collaboration.v1 import (
     collaboration_service_pb2_grpc,
     document_pb2,
 )
+from google.protobuf import empty_pb2
 
 from services.chassis import clock, identity, live
 from services.chassis.validation import Violations
 from services.collaboration import access, listing, names, requests, translation
+from services.collaboration.deleting import Deleting
+from services.collaboration.loading import NotOpened
 from services.collaboration.once import Once
 from services.collaboration.opening import MAX_INITIAL_BYTES, Opening
 from services.collaboration.room import Room
@@ -23,6 +26,8 @@ from services.collaboration.store import Store
 from services.collaboration.syncing import Order, Syncing
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_OPENINGS = 3
 
 
 class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceServicer):
@@ -36,12 +41,14 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
         store: Store,
         syncing: Syncing,
         once: Once,
+        deleting: Deleting,
         in_force: live.Live[CollaborationSettings],
     ) -> None:
         settings = in_force.current
         self._in_force = in_force
         self._syncing = syncing
         self._once = once
+        self._deleting = deleting
         self._rooms = rooms
         self._opening = opening
         self._store = store
@@ -111,9 +118,16 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
             wrong.add("initial_content", f"must be at most {MAX_INITIAL_BYTES} bytes, is {size}")
         wrong.check()
         access.check(identity.current(), name)
-        await self._opening.ensure(name, request.initial_content)
-        async with self._rooms.holding(name) as room:
-            return self._document(room, with_state=request.include_state)
+        for attempt in range(_OPENINGS):
+            await self._opening.ensure(name, request.initial_content)
+            try:
+                async with self._rooms.holding(name) as room:
+                    return self._document(room, with_state=request.include_state)
+            except NotOpened:
+                # Deleted just now: then this is the next one of the name.
+                if attempt == _OPENINGS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     async def GetDocument(
         self, request: collaboration_service_pb2.GetDocumentRequest, context: _Context
@@ -128,6 +142,19 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
             found.text = room.stored_text()
             found.length = len(found.text)
             return found
+
+    async def DeleteDocument(
+        self, request: collaboration_service_pb2.DeleteDocumentRequest, context: _Context
+    ) -> empty_pb2.Empty:
+        """Delete a document."""
+        wrong = Violations()
+        name = names.name(wrong, "name", request.name)
+        if request.revision < 0:
+            wrong.add("revision", f"must not be negative, is {request.revision}")
+        wrong.check()
+        access.check(identity.current(), name)
+        await self._deleting.delete(name, request.revision)
+        return empty_pb2.Empty()
 
     async def ListDocuments(
         self, request: collaboration_service_pb2.ListDocumentsRequest, context: _Context

@@ -146,6 +146,23 @@ class Store:
         await self._remove(before if saved else content)
         return saved
 
+    async def delete(self, name: Name, epoch: str) -> None:
+        """Remove a document of this history; does nothing where there is none, or another."""
+        chosen = {"_id": name.key, "epoch": epoch}
+        before = await self._mongo.client["documents"].find_one(
+            chosen, {"pieces": 1, "generation": 1}
+        )
+        if before is None:
+            return
+        result = await self._mongo.client["documents"].delete_one(
+            {**chosen, "generation": before["generation"]}
+        )
+        if result.deleted_count:
+            await self._remove(before)
+        else:
+            # A snapshot was stored in between: that is removed too.
+            await self.delete(name, epoch)
+
     async def page(self, namespace: str, project: str, after: str, limit: int) -> list[Summary]:
         """List a project's documents in order of path, those behind one."""
         await self._index()

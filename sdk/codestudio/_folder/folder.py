@@ -39,8 +39,8 @@ class Project(Protocol):
         """Give a document that is not open yet."""
         ...
 
-    async def delete(self, path: str) -> bool:
-        """Delete a document; False where it cannot be."""
+    async def delete(self, path: str, text: str) -> bool:
+        """Delete a document that has this text; False where it has another."""
         ...
 
 
@@ -130,9 +130,9 @@ class Folder:
         """Give a document that is not open yet."""
         return self._project.open(path, content, saved)
 
-    async def delete(self, path: str) -> bool:
-        """Delete a document."""
-        done = await self._project.delete(path)
+    async def delete(self, path: str, text: str) -> bool:
+        """Delete a document that has this text; False where it has another."""
+        done = await self._project.delete(path, text)
         if done:
             self._remote.discard(path)
         return done

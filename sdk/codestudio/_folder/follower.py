@@ -58,8 +58,8 @@ class Owner(Protocol):
         """Give a document that is not open yet."""
         ...
 
-    async def delete(self, path: str) -> bool:
-        """Delete a document; False where it cannot be."""
+    async def delete(self, path: str, text: str) -> bool:
+        """Delete a document that has this text; False where it has another."""
         ...
 
     def let_go(self, path: str) -> None:
@@ -173,7 +173,9 @@ class Follower:
         document = self._owner.open(self.path, content, record)
         try:
             await document.connect()
-            remembered = document.text  # before anything of others has come
+            if record is not None:
+                # Before anything of others has come, and also if the document is gone.
+                self.base = _closer(disk.text, record, document.text)
             await document.ready()
         except BaseException:
             await document.close(0)
@@ -181,8 +183,8 @@ class Follower:
         self.document = document
         self._listening = asyncio.create_task(self._listen(document), name=f"hear {self.path}")
         if record is not None:
-            self.base = _closer(disk.text, record, remembered)
-        elif disk.text is None or disk.text == document.text:
+            return True
+        if disk.text is None or disk.text == document.text:
             self.base = disk.text
             await self._remember()
         else:
@@ -259,8 +261,9 @@ class Follower:
 
     async def _removed_here(self, document: AsyncDocument) -> bool:
         """Delete the document, unless others changed what was removed; False when it is gone."""
-        unchanged = document.text == self.base
-        if unchanged and document.role is not Role.VIEWER and await self._owner.delete(self.path):
+        base = self.base or ""
+        may = document.text == base and document.role is not Role.VIEWER
+        if may and await self._owner.delete(self.path, base):
             await self._close(0)
             await asyncio.to_thread(self._owner.records.drop, self.path)
             self._owner.tell(Told.DELETED, self.path, "")

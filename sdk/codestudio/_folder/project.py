@@ -1,5 +1,6 @@
 """A project as a folder sees it, through a client."""
 
+from codestudio import _errors
 from codestudio._client import AsyncClient
 from codestudio._folder.records import Record
 from codestudio._live.document import AsyncDocument
@@ -28,6 +29,20 @@ class ClientProject:
             saved=None if saved is None else (saved.epoch, saved.state),
         )
 
-    async def delete(self, path: str) -> bool:
-        """Delete a document; False where it cannot be: the contract has no call for it yet."""
-        return False
+    async def delete(self, path: str, text: str) -> bool:
+        """Delete a document that has this text; False where it has another.
+
+        Raises CodeStudioError.
+        """
+        documents = self._client.documents
+        try:
+            found = await documents.get(self._project, path, self._namespace)
+            if found.text != text:
+                return False
+            # By its revision: what others do from here on is not deleted unseen.
+            await documents.delete(self._project, path, self._namespace, revision=found.revision)
+        except _errors.NotFound:
+            return True
+        except _errors.Aborted:
+            return False
+        return True

@@ -22,6 +22,7 @@ from codestudio.collaboration.v1 import (
     document_pb2,
 )
 from codestudio.common.v1 import error_pb2, stream_pb2
+from google.protobuf import empty_pb2
 
 Value = TypeVar("Value")
 Response = collaborate_pb2.CollaborateResponse
@@ -136,6 +137,22 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         if kept is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such document")
         return self._described(kept)
+
+    async def DeleteDocument(
+        self, request: collaboration_service_pb2.DeleteDocumentRequest, context: Any
+    ) -> empty_pb2.Empty:
+        kept = self.documents.get(_key(request.name))
+        if kept is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such document")
+            raise AssertionError
+        if request.revision not in (0, kept.revision):
+            await context.abort(grpc.StatusCode.ABORTED, "changed since")
+        del self.documents[_key(request.name)]
+        error = error_pb2.ErrorDetail(code="DOCUMENT_DELETED", message="deleted")
+        for seat in [seat for seat in self._seats if seat.kept is kept]:
+            self._seats.discard(seat)
+            seat.out.put_nowait(Response(channel=seat.channel, error=error))
+        return empty_pb2.Empty()
 
     async def ListDocuments(
         self, request: collaboration_service_pb2.ListDocumentsRequest, context: Any

@@ -350,3 +350,52 @@ async def test_an_editor_with_an_old_buffer(two: Two, desk: Desk) -> None:
     await until(lambda: one.text("a") == other.text("a") == desk.text("a") == wanted)
     one.put("a", text)  # to the letter what it was: brought back on purpose
     await until(lambda: one.text("a") == other.text("a") == desk.text("a") == text)
+
+
+async def test_renames_and_deletes(two: Two, desk: Desk) -> None:
+    """A file that is renamed or removed in one folder is in the other."""
+    one, other = two
+    one.put("src/deep/a", "a\n")
+    one.put("b", "b\n")
+    await until(lambda: other.text("src/deep/a") == "a\n" and other.text("b") == "b\n")
+    (one.root / "src/deep/a").rename(one.root / "src/c")
+    (one.root / "b").unlink()
+    await until(lambda: other.text("src/c") == "a\n")
+    await until(lambda: other.text("src/deep/a") is None and other.text("b") is None)
+    await until(lambda: list(desk.documents) == ["default/p/src/c"])
+    assert not (other.root / "src/deep").exists()
+    other.put("b", "again\n")
+    await until(lambda: one.text("b") == "again\n")
+    (other.root / "src").rename(other.root / "lib")
+    await until(lambda: one.text("lib/c") == "a\n" and one.text("src/c") is None)
+
+
+async def test_deleted_and_edited(two: Two, desk: Desk) -> None:
+    """What one removes while another edits it stays, with the edit: no text is lost."""
+    one, other = two
+    one.put("a", "text\n")
+    await until(lambda: other.text("a") == "text\n")
+    desk.stop()
+    await asyncio.sleep(0.3)
+    (one.root / "a").unlink()
+    other.put("a", "text\nmore\n")
+    await asyncio.sleep(1.5)
+    desk.start()
+    await until(lambda: one.text("a") == other.text("a") == desk.text("a") == "text\nmore\n")
+
+
+async def test_removed_while_nobody_looked(desk: Desk, tmp_path: Path) -> None:
+    """A file removed while the tool was off is deleted; one that others deleted goes as well."""
+    one = Side(desk, tmp_path / "one")
+    await one.begin()
+    for name in "abc":
+        one.put(name, f"{name}\n")
+    await until(lambda: len(desk.documents) == 3)
+    await one.end()
+    (one.root / "a").unlink()
+    desk.do(lambda: desk.documents.pop("default/p/b"))
+    await one.begin()
+    await until(lambda: list(desk.documents) == ["default/p/c"])
+    await until(lambda: one.text("a") is None and one.text("b") is None)
+    assert one.text("c") == "c\n"
+    await one.end()

@@ -29,11 +29,12 @@ from codestudio.common.v1 import options_pb2 as codestudio_dot_common_dot_v1_dot
 from codestudio.common.v1 import stream_pb2 as codestudio_dot_common_dot_v1_dot_stream__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7codestudio/collaboration/v1/collaboration_service.proto\x12\x1b\x63odestudio.collaboration.v1\x1a-codestudio/collaboration/v1/collaborate.proto\x1a*codestudio/collaboration/v1/document.proto\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a!codestudio/common/v1/stream.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"(\n\x08Position\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\"q\n\x05Range\x12\x34\n\x05start\x18\x01 \x01(\x0b\x32%.codestudio.collaboration.v1.Position\x12\x32\n\x03\x65nd\x18\x02 \x01(\x0b\x32%.codestudio.collaboration.v1.Position\",\n\x0bOffsetRange\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0e\n\x06length\x18\x02 \x01(\x05\"\xf7\x01\n\nCodeChange\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x33\n\x05range\x18\x02 \x01(\x0b\x32\".codestudio.collaboration.v1.RangeH\x00\x12:\n\x06offset\x18\x03 \x01(\x0b\x32(.codestudio.collaboration.v1.OffsetRangeH\x00\x12\x12\n\x04text\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rbase_revision\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x42\x08\n\x06target\"\x97\x02\n\x0fSyncCodeRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12>\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\'.codestudio.collaboration.v1.CodeChangeB\x04\xe2\x41\x01\x02\x12;\n\x04unit\x18\x03 \x01(\x0e\x32\'.codestudio.collaboration.v1.OffsetUnitB\x04\xe2\x41\x01\x01\x12R\n\x13\x63onflict_resolution\x18\x04 \x01(\x0e\x32/.codestudio.collaboration.v1.ConflictResolutionB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"\xa5\x01\n\x0c\x43hangeResult\x12\x37\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentName\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x39\n\x07\x61pplied\x18\x03 \x01(\x0b\x32(.codestudio.collaboration.v1.OffsetRange\x12\x0f\n\x07rebased\x18\x04 \x01(\x08\"w\n\nSyncResult\x12:\n\x07results\x18\x01 \x03(\x0b\x32).codestudio.collaboration.v1.ChangeResult\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x01\n\rInstanceState\x12\x14\n\x0c\x63urrent_file\x18\x01 \x01(\t\x12>\n\x0f\x63ursor_position\x18\x02 \x01(\x0b\x32%.codestudio.collaboration.v1.Position\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x34\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"o\n\x11ShareStateRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x05state\x18\x02 \x01(\x0b\x32*.codestudio.collaboration.v1.InstanceStateB\x04\xe2\x41\x01\x02\"D\n\x12ShareStateResponse\x12.\n\nupdated_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x07Message\x12\x12\n\x04type\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12.\n\x07payload\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01\"\x91\x01\n\x12SendMessageRequest\x12\x12\n\x04\x66rom\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x02to\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12;\n\x07message\x18\x03 \x01(\x0b\x32$.codestudio.collaboration.v1.MessageB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\x84\x01\n\x17\x42roadcastMessageRequest\x12\x12\n\x04\x66rom\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12;\n\x07message\x18\x02 \x01(\x0b\x32$.codestudio.collaboration.v1.MessageB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"S\n\x0eMessageReceipt\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x13OpenDocumentRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x1d\n\x0finitial_content\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rinclude_state\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"p\n\x12GetDocumentRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x1b\n\rinclude_state\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"y\n\x14ListDocumentsRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07project\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"j\n\x15ListDocumentsResponse\x12\x38\n\tdocuments\x18\x01 \x03(\x0b\x32%.codestudio.collaboration.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8d\x01\n\x14ListRevisionsRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07project\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04path\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"j\n\x15ListRevisionsResponse\x12\x38\n\trevisions\x18\x01 \x03(\x0b\x32%.codestudio.collaboration.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x12GetRevisionRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x19\n\x0brevision_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x13GetRevisionResponse\x12\x37\n\x08revision\x18\x01 \x01(\x0b\x32%.codestudio.collaboration.v1.Revision\x12\x0c\n\x04text\x18\x02 \x01(\t\"r\n\x16RestoreRevisionRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x19\n\x0brevision_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x9d\x01\n\x10SubscribeRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12;\n\x05types\x18\x02 \x03(\x0e\x32&.codestudio.collaboration.v1.EventTypeB\x04\xe2\x41\x01\x01\x12\x15\n\x07project\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cresume_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\\\n\nStateEvent\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x39\n\x05state\x18\x02 \x01(\x0b\x32*.codestudio.collaboration.v1.InstanceState\"s\n\x0cMessageEvent\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04\x66rom\x18\x02 \x01(\t\x12\n\n\x02to\x18\x03 \x01(\t\x12\x35\n\x07message\x18\x04 \x01(\x0b\x32$.codestudio.collaboration.v1.Message\"\xa4\x01\n\tCodeEvent\x12\x37\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentName\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x17\n\x0fsource_instance\x18\x03 \x01(\t\x12\x33\n\x06\x61uthor\x18\x04 \x01(\x0b\x32#.codestudio.collaboration.v1.Author\"\x83\x03\n\x11SubscribeResponse\x12\x38\n\x05state\x18\x01 \x01(\x0b\x32\'.codestudio.collaboration.v1.StateEventH\x00\x12\x42\n\rmessage_event\x18\x02 \x01(\x0b\x32).codestudio.collaboration.v1.MessageEventH\x00\x12\x36\n\x04\x63ode\x18\x03 \x01(\x0b\x32&.codestudio.collaboration.v1.CodeEventH\x00\x12\x34\n\theartbeat\x18\x04 \x01(\x0b\x32\x1f.codestudio.common.v1.HeartbeatH\x00\x12\x32\n\x05\x65rror\x18\x05 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x12\x14\n\x0cresume_token\x18\x06 \x01(\t\x12-\n\ttimestamp\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07message*w\n\x12\x43onflictResolution\x12#\n\x1f\x43ONFLICT_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43ONFLICT_RESOLUTION_AUTO\x10\x01\x12\x1e\n\x1a\x43ONFLICT_RESOLUTION_REJECT\x10\x02*j\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_STATE\x10\x01\x12\x16\n\x12\x45VENT_TYPE_MESSAGE\x10\x02\x12\x13\n\x0f\x45VENT_TYPE_CODE\x10\x03\x32\xc7\x11\n\x14\x43ollaborationService\x12\x9c\x01\n\x08SyncCode\x12,.codestudio.collaboration.v1.SyncCodeRequest\x1a\'.codestudio.collaboration.v1.SyncResult\"9\x8a\xb5\x18\x13\x63ollaboration.write\x82\xd3\xe4\x93\x02\x1c\"\x17/api/collaboration/sync:\x01*\x12\xa9\x01\n\nShareState\x12..codestudio.collaboration.v1.ShareStateRequest\x1a/.codestudio.collaboration.v1.ShareStateResponse\":\x8a\xb5\x18\x13\x63ollaboration.share\x82\xd3\xe4\x93\x02\x1d\"\x18/api/collaboration/state:\x01*\x12\xa8\x01\n\x0bSendMessage\x12/.codestudio.collaboration.v1.SendMessageRequest\x1a+.codestudio.collaboration.v1.MessageReceipt\";\x8a\xb5\x18\x12\x63ollaboration.send\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/collaboration/message:\x01*\x12\xb4\x01\n\x10\x42roadcastMessage\x12\x34.codestudio.collaboration.v1.BroadcastMessageRequest\x1a+.codestudio.collaboration.v1.MessageReceipt\"=\x8a\xb5\x18\x12\x63ollaboration.send\x82\xd3\xe4\x93\x02!\"\x1c/api/collaboration/broadcast:\x01*\x12\x8c\x01\n\x0b\x43ollaborate\x12/.codestudio.collaboration.v1.CollaborateRequest\x1a\x30.codestudio.collaboration.v1.CollaborateResponse\"\x16\x8a\xb5\x18\x12\x63ollaboration.read(\x01\x30\x01\x12\xac\x01\n\x0cOpenDocument\x12\x30.codestudio.collaboration.v1.OpenDocumentRequest\x1a%.codestudio.collaboration.v1.Document\"C\x8a\xb5\x18\x13\x63ollaboration.write\x82\xd3\xe4\x93\x02&\"!/api/collaboration/documents:open:\x01*\x12\xd0\x01\n\x0bGetDocument\x12/.codestudio.collaboration.v1.GetDocumentRequest\x1a%.codestudio.collaboration.v1.Document\"i\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02M\x12K/api/collaboration/documents/{name.namespace}/{name.project}/{name.path=**}\x12\xc8\x01\n\rListDocuments\x12\x31.codestudio.collaboration.v1.ListDocumentsRequest\x1a\x32.codestudio.collaboration.v1.ListDocumentsResponse\"P\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02\x34\x12\x32/api/collaboration/documents/{namespace}/{project}\x12\xc8\x01\n\rListRevisions\x12\x31.codestudio.collaboration.v1.ListRevisionsRequest\x1a\x32.codestudio.collaboration.v1.ListRevisionsResponse\"P\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02\x34\x12\x32/api/collaboration/revisions/{namespace}/{project}\x12\xe9\x01\n\x0bGetRevision\x12/.codestudio.collaboration.v1.GetRevisionRequest\x1a\x30.codestudio.collaboration.v1.GetRevisionResponse\"w\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02[\x12Y/api/collaboration/revisions/{name.namespace}/{name.project}/{revision_id}/{name.path=**}\x12\xb5\x01\n\x0fRestoreRevision\x12\x33.codestudio.collaboration.v1.RestoreRevisionRequest\x1a%.codestudio.collaboration.v1.Document\"F\x8a\xb5\x18\x13\x63ollaboration.write\x82\xd3\xe4\x93\x02)\"$/api/collaboration/revisions:restore:\x01*\x12\xb6\x01\n\tSubscribe\x12-.codestudio.collaboration.v1.SubscribeRequest\x1a..codestudio.collaboration.v1.SubscribeResponse\"H\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02,\x12*/api/collaboration/subscribe/{instance_id}0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n7codestudio/collaboration/v1/collaboration_service.proto\x12\x1b\x63odestudio.collaboration.v1\x1a-codestudio/collaboration/v1/collaborate.proto\x1a*codestudio/collaboration/v1/document.proto\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a!codestudio/common/v1/stream.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"(\n\x08Position\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\x05\"q\n\x05Range\x12\x34\n\x05start\x18\x01 \x01(\x0b\x32%.codestudio.collaboration.v1.Position\x12\x32\n\x03\x65nd\x18\x02 \x01(\x0b\x32%.codestudio.collaboration.v1.Position\",\n\x0bOffsetRange\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0e\n\x06length\x18\x02 \x01(\x05\"\xf7\x01\n\nCodeChange\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x33\n\x05range\x18\x02 \x01(\x0b\x32\".codestudio.collaboration.v1.RangeH\x00\x12:\n\x06offset\x18\x03 \x01(\x0b\x32(.codestudio.collaboration.v1.OffsetRangeH\x00\x12\x12\n\x04text\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rbase_revision\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x42\x08\n\x06target\"\x97\x02\n\x0fSyncCodeRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12>\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\'.codestudio.collaboration.v1.CodeChangeB\x04\xe2\x41\x01\x02\x12;\n\x04unit\x18\x03 \x01(\x0e\x32\'.codestudio.collaboration.v1.OffsetUnitB\x04\xe2\x41\x01\x01\x12R\n\x13\x63onflict_resolution\x18\x04 \x01(\x0e\x32/.codestudio.collaboration.v1.ConflictResolutionB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"\xa5\x01\n\x0c\x43hangeResult\x12\x37\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentName\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x39\n\x07\x61pplied\x18\x03 \x01(\x0b\x32(.codestudio.collaboration.v1.OffsetRange\x12\x0f\n\x07rebased\x18\x04 \x01(\x08\"w\n\nSyncResult\x12:\n\x07results\x18\x01 \x03(\x0b\x32).codestudio.collaboration.v1.ChangeResult\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x01\n\rInstanceState\x12\x14\n\x0c\x63urrent_file\x18\x01 \x01(\t\x12>\n\x0f\x63ursor_position\x18\x02 \x01(\x0b\x32%.codestudio.collaboration.v1.Position\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x34\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"o\n\x11ShareStateRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x05state\x18\x02 \x01(\x0b\x32*.codestudio.collaboration.v1.InstanceStateB\x04\xe2\x41\x01\x02\"D\n\x12ShareStateResponse\x12.\n\nupdated_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x07Message\x12\x12\n\x04type\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12.\n\x07payload\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01\"\x91\x01\n\x12SendMessageRequest\x12\x12\n\x04\x66rom\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x10\n\x02to\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12;\n\x07message\x18\x03 \x01(\x0b\x32$.codestudio.collaboration.v1.MessageB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\x84\x01\n\x17\x42roadcastMessageRequest\x12\x12\n\x04\x66rom\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12;\n\x07message\x18\x02 \x01(\x0b\x32$.codestudio.collaboration.v1.MessageB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"S\n\x0eMessageReceipt\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x13OpenDocumentRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x1d\n\x0finitial_content\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rinclude_state\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"p\n\x12GetDocumentRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x1b\n\rinclude_state\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"n\n\x15\x44\x65leteDocumentRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x16\n\x08revision\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"y\n\x14ListDocumentsRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07project\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"j\n\x15ListDocumentsResponse\x12\x38\n\tdocuments\x18\x01 \x03(\x0b\x32%.codestudio.collaboration.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8d\x01\n\x14ListRevisionsRequest\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07project\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04path\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"j\n\x15ListRevisionsResponse\x12\x38\n\trevisions\x18\x01 \x03(\x0b\x32%.codestudio.collaboration.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x12GetRevisionRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x19\n\x0brevision_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x13GetRevisionResponse\x12\x37\n\x08revision\x18\x01 \x01(\x0b\x32%.codestudio.collaboration.v1.Revision\x12\x0c\n\x04text\x18\x02 \x01(\t\"r\n\x16RestoreRevisionRequest\x12=\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentNameB\x04\xe2\x41\x01\x02\x12\x19\n\x0brevision_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x9d\x01\n\x10SubscribeRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12;\n\x05types\x18\x02 \x03(\x0e\x32&.codestudio.collaboration.v1.EventTypeB\x04\xe2\x41\x01\x01\x12\x15\n\x07project\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cresume_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\\\n\nStateEvent\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x39\n\x05state\x18\x02 \x01(\x0b\x32*.codestudio.collaboration.v1.InstanceState\"s\n\x0cMessageEvent\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04\x66rom\x18\x02 \x01(\t\x12\n\n\x02to\x18\x03 \x01(\t\x12\x35\n\x07message\x18\x04 \x01(\x0b\x32$.codestudio.collaboration.v1.Message\"\xa4\x01\n\tCodeEvent\x12\x37\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentName\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x17\n\x0fsource_instance\x18\x03 \x01(\t\x12\x33\n\x06\x61uthor\x18\x04 \x01(\x0b\x32#.codestudio.collaboration.v1.Author\"\x83\x03\n\x11SubscribeResponse\x12\x38\n\x05state\x18\x01 \x01(\x0b\x32\'.codestudio.collaboration.v1.StateEventH\x00\x12\x42\n\rmessage_event\x18\x02 \x01(\x0b\x32).codestudio.collaboration.v1.MessageEventH\x00\x12\x36\n\x04\x63ode\x18\x03 \x01(\x0b\x32&.codestudio.collaboration.v1.CodeEventH\x00\x12\x34\n\theartbeat\x18\x04 \x01(\x0b\x32\x1f.codestudio.common.v1.HeartbeatH\x00\x12\x32\n\x05\x65rror\x18\x05 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetailH\x00\x12\x14\n\x0cresume_token\x18\x06 \x01(\t\x12-\n\ttimestamp\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07message*w\n\x12\x43onflictResolution\x12#\n\x1f\x43ONFLICT_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43ONFLICT_RESOLUTION_AUTO\x10\x01\x12\x1e\n\x1a\x43ONFLICT_RESOLUTION_REJECT\x10\x02*j\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_STATE\x10\x01\x12\x16\n\x12\x45VENT_TYPE_MESSAGE\x10\x02\x12\x13\n\x0f\x45VENT_TYPE_CODE\x10\x03\x32\x92\x13\n\x14\x43ollaborationService\x12\x9c\x01\n\x08SyncCode\x12,.codestudio.collaboration.v1.SyncCodeRequest\x1a\'.codestudio.collaboration.v1.SyncResult\"9\x8a\xb5\x18\x13\x63ollaboration.write\x82\xd3\xe4\x93\x02\x1c\"\x17/api/collaboration/sync:\x01*\x12\xa9\x01\n\nShareState\x12..codestudio.collaboration.v1.ShareStateRequest\x1a/.codestudio.collaboration.v1.ShareStateResponse\":\x8a\xb5\x18\x13\x63ollaboration.share\x82\xd3\xe4\x93\x02\x1d\"\x18/api/collaboration/state:\x01*\x12\xa8\x01\n\x0bSendMessage\x12/.codestudio.collaboration.v1.SendMessageRequest\x1a+.codestudio.collaboration.v1.MessageReceipt\";\x8a\xb5\x18\x12\x63ollaboration.send\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/collaboration/message:\x01*\x12\xb4\x01\n\x10\x42roadcastMessage\x12\x34.codestudio.collaboration.v1.BroadcastMessageRequest\x1a+.codestudio.collaboration.v1.MessageReceipt\"=\x8a\xb5\x18\x12\x63ollaboration.send\x82\xd3\xe4\x93\x02!\"\x1c/api/collaboration/broadcast:\x01*\x12\x8c\x01\n\x0b\x43ollaborate\x12/.codestudio.collaboration.v1.CollaborateRequest\x1a\x30.codestudio.collaboration.v1.CollaborateResponse\"\x16\x8a\xb5\x18\x12\x63ollaboration.read(\x01\x30\x01\x12\xac\x01\n\x0cOpenDocument\x12\x30.codestudio.collaboration.v1.OpenDocumentRequest\x1a%.codestudio.collaboration.v1.Document\"C\x8a\xb5\x18\x13\x63ollaboration.write\x82\xd3\xe4\x93\x02&\"!/api/collaboration/documents:open:\x01*\x12\xd0\x01\n\x0bGetDocument\x12/.codestudio.collaboration.v1.GetDocumentRequest\x1a%.codestudio.collaboration.v1.Document\"i\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02M\x12K/api/collaboration/documents/{name.namespace}/{name.project}/{name.path=**}\x12\xc8\x01\n\rListDocuments\x12\x31.codestudio.collaboration.v1.ListDocumentsRequest\x1a\x32.codestudio.collaboration.v1.ListDocumentsResponse\"P\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02\x34\x12\x32/api/collaboration/documents/{namespace}/{project}\x12\xc8\x01\n\x0e\x44\x65leteDocument\x12\x32.codestudio.collaboration.v1.DeleteDocumentRequest\x1a\x16.google.protobuf.Empty\"j\x8a\xb5\x18\x13\x63ollaboration.write\x82\xd3\xe4\x93\x02M*K/api/collaboration/documents/{name.namespace}/{name.project}/{name.path=**}\x12\xc8\x01\n\rListRevisions\x12\x31.codestudio.collaboration.v1.ListRevisionsRequest\x1a\x32.codestudio.collaboration.v1.ListRevisionsResponse\"P\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02\x34\x12\x32/api/collaboration/revisions/{namespace}/{project}\x12\xe9\x01\n\x0bGetRevision\x12/.codestudio.collaboration.v1.GetRevisionRequest\x1a\x30.codestudio.collaboration.v1.GetRevisionResponse\"w\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02[\x12Y/api/collaboration/revisions/{name.namespace}/{name.project}/{revision_id}/{name.path=**}\x12\xb5\x01\n\x0fRestoreRevision\x12\x33.codestudio.collaboration.v1.RestoreRevisionRequest\x1a%.codestudio.collaboration.v1.Document\"F\x8a\xb5\x18\x13\x63ollaboration.write\x82\xd3\xe4\x93\x02)\"$/api/collaboration/revisions:restore:\x01*\x12\xb6\x01\n\tSubscribe\x12-.codestudio.collaboration.v1.SubscribeRequest\x1a..codestudio.collaboration.v1.SubscribeResponse\"H\x8a\xb5\x18\x12\x63ollaboration.read\x82\xd3\xe4\x93\x02,\x12*/api/collaboration/subscribe/{instance_id}0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -90,6 +91,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDOCUMENTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_GETDOCUMENTREQUEST'].fields_by_name['include_state']._loaded_options = None
   _globals['_GETDOCUMENTREQUEST'].fields_by_name['include_state']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['revision']._loaded_options = None
+  _globals['_DELETEDOCUMENTREQUEST'].fields_by_name['revision']._serialized_options = b'\342A\001\001'
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['namespace']._loaded_options = None
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['namespace']._serialized_options = b'\342A\001\002'
   _globals['_LISTDOCUMENTSREQUEST'].fields_by_name['project']._loaded_options = None
@@ -140,6 +145,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLLABORATIONSERVICE'].methods_by_name['GetDocument']._serialized_options = b'\212\265\030\022collaboration.read\202\323\344\223\002M\022K/api/collaboration/documents/{name.namespace}/{name.project}/{name.path=**}'
   _globals['_COLLABORATIONSERVICE'].methods_by_name['ListDocuments']._loaded_options = None
   _globals['_COLLABORATIONSERVICE'].methods_by_name['ListDocuments']._serialized_options = b'\212\265\030\022collaboration.read\202\323\344\223\0024\0222/api/collaboration/documents/{namespace}/{project}'
+  _globals['_COLLABORATIONSERVICE'].methods_by_name['DeleteDocument']._loaded_options = None
+  _globals['_COLLABORATIONSERVICE'].methods_by_name['DeleteDocument']._serialized_options = b'\212\265\030\023collaboration.write\202\323\344\223\002M*K/api/collaboration/documents/{name.namespace}/{name.project}/{name.path=**}'
   _globals['_COLLABORATIONSERVICE'].methods_by_name['ListRevisions']._loaded_options = None
   _globals['_COLLABORATIONSERVICE'].methods_by_name['ListRevisions']._serialized_options = b'\212\265\030\022collaboration.read\202\323\344\223\0024\0222/api/collaboration/revisions/{namespace}/{project}'
   _globals['_COLLABORATIONSERVICE'].methods_by_name['GetRevision']._loaded_options = None
@@ -148,66 +155,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COLLABORATIONSERVICE'].methods_by_name['RestoreRevision']._serialized_options = b'\212\265\030\023collaboration.write\202\323\344\223\002)\"$/api/collaboration/revisions:restore:\001*'
   _globals['_COLLABORATIONSERVICE'].methods_by_name['Subscribe']._loaded_options = None
   _globals['_COLLABORATIONSERVICE'].methods_by_name['Subscribe']._serialized_options = b'\212\265\030\022collaboration.read\202\323\344\223\002,\022*/api/collaboration/subscribe/{instance_id}'
-  _globals['_CONFLICTRESOLUTION']._serialized_start=4232
-  _globals['_CONFLICTRESOLUTION']._serialized_end=4351
-  _globals['_EVENTTYPE']._serialized_start=4353
-  _globals['_EVENTTYPE']._serialized_end=4459
-  _globals['_POSITION']._serialized_start=410
-  _globals['_POSITION']._serialized_end=450
-  _globals['_RANGE']._serialized_start=452
-  _globals['_RANGE']._serialized_end=565
-  _globals['_OFFSETRANGE']._serialized_start=567
-  _globals['_OFFSETRANGE']._serialized_end=611
-  _globals['_CODECHANGE']._serialized_start=614
-  _globals['_CODECHANGE']._serialized_end=861
-  _globals['_SYNCCODEREQUEST']._serialized_start=864
-  _globals['_SYNCCODEREQUEST']._serialized_end=1143
-  _globals['_CHANGERESULT']._serialized_start=1146
-  _globals['_CHANGERESULT']._serialized_end=1311
-  _globals['_SYNCRESULT']._serialized_start=1313
-  _globals['_SYNCRESULT']._serialized_end=1432
-  _globals['_INSTANCESTATE']._serialized_start=1435
-  _globals['_INSTANCESTATE']._serialized_end=1606
-  _globals['_SHARESTATEREQUEST']._serialized_start=1608
-  _globals['_SHARESTATEREQUEST']._serialized_end=1719
-  _globals['_SHARESTATERESPONSE']._serialized_start=1721
-  _globals['_SHARESTATERESPONSE']._serialized_end=1789
-  _globals['_MESSAGE']._serialized_start=1791
-  _globals['_MESSAGE']._serialized_end=1868
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=1871
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=2016
-  _globals['_BROADCASTMESSAGEREQUEST']._serialized_start=2019
-  _globals['_BROADCASTMESSAGEREQUEST']._serialized_end=2151
-  _globals['_MESSAGERECEIPT']._serialized_start=2153
-  _globals['_MESSAGERECEIPT']._serialized_end=2236
-  _globals['_OPENDOCUMENTREQUEST']._serialized_start=2239
-  _globals['_OPENDOCUMENTREQUEST']._serialized_end=2383
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=2385
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=2497
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2499
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2620
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2622
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2728
-  _globals['_LISTREVISIONSREQUEST']._serialized_start=2731
-  _globals['_LISTREVISIONSREQUEST']._serialized_end=2872
-  _globals['_LISTREVISIONSRESPONSE']._serialized_start=2874
-  _globals['_LISTREVISIONSRESPONSE']._serialized_end=2980
-  _globals['_GETREVISIONREQUEST']._serialized_start=2982
-  _globals['_GETREVISIONREQUEST']._serialized_end=3092
-  _globals['_GETREVISIONRESPONSE']._serialized_start=3094
-  _globals['_GETREVISIONRESPONSE']._serialized_end=3186
-  _globals['_RESTOREREVISIONREQUEST']._serialized_start=3188
-  _globals['_RESTOREREVISIONREQUEST']._serialized_end=3302
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=3305
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=3462
-  _globals['_STATEEVENT']._serialized_start=3464
-  _globals['_STATEEVENT']._serialized_end=3556
-  _globals['_MESSAGEEVENT']._serialized_start=3558
-  _globals['_MESSAGEEVENT']._serialized_end=3673
-  _globals['_CODEEVENT']._serialized_start=3676
-  _globals['_CODEEVENT']._serialized_end=3840
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=3843
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=4230
-  _globals['_COLLABORATIONSERVICE']._serialized_start=4462
-  _globals['_COLLABORATIONSERVICE']._serialized_end=6709
+  _globals['_CONFLICTRESOLUTION']._serialized_start=4373
+  _globals['_CONFLICTRESOLUTION']._serialized_end=4492
+  _globals['_EVENTTYPE']._serialized_start=4494
+  _globals['_EVENTTYPE']._serialized_end=4600
+  _globals['_POSITION']._serialized_start=439
+  _globals['_POSITION']._serialized_end=479
+  _globals['_RANGE']._serialized_start=481
+  _globals['_RANGE']._serialized_end=594
+  _globals['_OFFSETRANGE']._serialized_start=596
+  _globals['_OFFSETRANGE']._serialized_end=640
+  _globals['_CODECHANGE']._serialized_start=643
+  _globals['_CODECHANGE']._serialized_end=890
+  _globals['_SYNCCODEREQUEST']._serialized_start=893
+  _globals['_SYNCCODEREQUEST']._serialized_end=1172
+  _globals['_CHANGERESULT']._serialized_start=1175
+  _globals['_CHANGERESULT']._serialized_end=1340
+  _globals['_SYNCRESULT']._serialized_start=1342
+  _globals['_SYNCRESULT']._serialized_end=1461
+  _globals['_INSTANCESTATE']._serialized_start=1464
+  _globals['_INSTANCESTATE']._serialized_end=1635
+  _globals['_SHARESTATEREQUEST']._serialized_start=1637
+  _globals['_SHARESTATEREQUEST']._serialized_end=1748
+  _globals['_SHARESTATERESPONSE']._serialized_start=1750
+  _globals['_SHARESTATERESPONSE']._serialized_end=1818
+  _globals['_MESSAGE']._serialized_start=1820
+  _globals['_MESSAGE']._serialized_end=1897
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=1900
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=2045
+  _globals['_BROADCASTMESSAGEREQUEST']._serialized_start=2048
+  _globals['_BROADCASTMESSAGEREQUEST']._serialized_end=2180
+  _globals['_MESSAGERECEIPT']._serialized_start=2182
+  _globals['_MESSAGERECEIPT']._serialized_end=2265
+  _globals['_OPENDOCUMENTREQUEST']._serialized_start=2268
+  _globals['_OPENDOCUMENTREQUEST']._serialized_end=2412
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=2414
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=2526
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=2528
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=2638
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2640
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2761
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2763
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2869
+  _globals['_LISTREVISIONSREQUEST']._serialized_start=2872
+  _globals['_LISTREVISIONSREQUEST']._serialized_end=3013
+  _globals['_LISTREVISIONSRESPONSE']._serialized_start=3015
+  _globals['_LISTREVISIONSRESPONSE']._serialized_end=3121
+  _globals['_GETREVISIONREQUEST']._serialized_start=3123
+  _globals['_GETREVISIONREQUEST']._serialized_end=3233
+  _globals['_GETREVISIONRESPONSE']._serialized_start=3235
+  _globals['_GETREVISIONRESPONSE']._serialized_end=3327
+  _globals['_RESTOREREVISIONREQUEST']._serialized_start=3329
+  _globals['_RESTOREREVISIONREQUEST']._serialized_end=3443
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=3446
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=3603
+  _globals['_STATEEVENT']._serialized_start=3605
+  _globals['_STATEEVENT']._serialized_end=3697
+  _globals['_MESSAGEEVENT']._serialized_start=3699
+  _globals['_MESSAGEEVENT']._serialized_end=3814
+  _globals['_CODEEVENT']._serialized_start=3817
+  _globals['_CODEEVENT']._serialized_end=3981
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=3984
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=4371
+  _globals['_COLLABORATIONSERVICE']._serialized_start=4603
+  _globals['_COLLABORATIONSERVICE']._serialized_end=7053
 # @@protoc_insertion_point(module_scope)

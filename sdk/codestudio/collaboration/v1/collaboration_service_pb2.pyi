@@ -7,6 +7,7 @@ from codestudio.common.v1 import options_pb2 as _options_pb2
 from codestudio.common.v1 import stream_pb2 as _stream_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -189,6 +190,14 @@ class GetDocumentRequest(_message.Message):
     name: _document_pb2.DocumentName
     include_state: bool
     def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., include_state: _Optional[bool] = ...) -> None: ...
+
+class DeleteDocumentRequest(_message.Message):
+    __slots__ = ("name", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: _document_pb2.DocumentName
+    revision: int
+    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class ListDocumentsRequest(_message.Message):
     __slots__ = ("namespace", "project", "page_size", "page_token")

@@ -6,6 +6,7 @@ import warnings
 from codestudio.collaboration.v1 import collaborate_pb2 as codestudio_dot_collaboration_dot_v1_dot_collaborate__pb2
 from codestudio.collaboration.v1 import collaboration_service_pb2 as codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2
 from codestudio.collaboration.v1 import document_pb2 as codestudio_dot_collaboration_dot_v1_dot_document__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -76,6 +77,11 @@ class CollaborationServiceStub:
                 '/codestudio.collaboration.v1.CollaborationService/ListDocuments',
                 request_serializer=codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.ListDocumentsRequest.SerializeToString,
                 response_deserializer=codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.ListDocumentsResponse.FromString,
+                _registered_method=True)
+        self.DeleteDocument = channel.unary_unary(
+                '/codestudio.collaboration.v1.CollaborationService/DeleteDocument',
+                request_serializer=codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.DeleteDocumentRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
         self.ListRevisions = channel.unary_unary(
                 '/codestudio.collaboration.v1.CollaborationService/ListRevisions',
@@ -162,6 +168,15 @@ class CollaborationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteDocument(self, request, context):
+        """Deletes a document. Those who have it open are told DOCUMENT_DELETED; a document opened by
+        its name later is another one, with a history of its own. To rename a document, open it by
+        its new name with its text, and delete the old one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRevisions(self, request, context):
         """Lists the revisions of a project, or of one document in it, newest first.
         """
@@ -233,6 +248,11 @@ def add_CollaborationServiceServicer_to_server(servicer, server):
                     servicer.ListDocuments,
                     request_deserializer=codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.ListDocumentsRequest.FromString,
                     response_serializer=codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.ListDocumentsResponse.SerializeToString,
+            ),
+            'DeleteDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteDocument,
+                    request_deserializer=codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.DeleteDocumentRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
             'ListRevisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRevisions,
@@ -472,6 +492,33 @@ class CollaborationService:
             '/codestudio.collaboration.v1.CollaborationService/ListDocuments',
             codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.ListDocumentsRequest.SerializeToString,
             codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.ListDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/codestudio.collaboration.v1.CollaborationService/DeleteDocument',
+            codestudio_dot_collaboration_dot_v1_dot_collaboration__service__pb2.DeleteDocumentRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from codestudio.collaboration.v1 import collaborate_pb2 as _collaborate_pb2
 from codestudio.collaboration.v1 import collaboration_service_pb2 as _collaboration_service_pb2
 from codestudio.collaboration.v1 import document_pb2 as _document_pb2
 from collections import abc as _abc
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -57,6 +58,11 @@ class CollaborationServiceStub:
     """Returns a document with its text."""
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListDocumentsRequest, _collaboration_service_pb2.ListDocumentsResponse]
     """Lists the documents of a project, in order of path."""
+    DeleteDocument: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.DeleteDocumentRequest, _empty_pb2.Empty]
+    """Deletes a document. Those who have it open are told DOCUMENT_DELETED; a document opened by
+    its name later is another one, with a history of its own. To rename a document, open it by
+    its new name with its text, and delete the old one.
+    """
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListRevisionsRequest, _collaboration_service_pb2.ListRevisionsResponse]
     """Lists the revisions of a project, or of one document in it, newest first."""
     GetRevision: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.GetRevisionRequest, _collaboration_service_pb2.GetRevisionResponse]
@@ -95,6 +101,11 @@ class CollaborationServiceAsyncStub(CollaborationServiceStub):
     """Returns a document with its text."""
     ListDocuments: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListDocumentsRequest, _collaboration_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """Lists the documents of a project, in order of path."""
+    DeleteDocument: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.DeleteDocumentRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Deletes a document. Those who have it open are told DOCUMENT_DELETED; a document opened by
+    its name later is another one, with a history of its own. To rename a document, open it by
+    its new name with its text, and delete the old one.
+    """
     ListRevisions: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.ListRevisionsRequest, _collaboration_service_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     """Lists the revisions of a project, or of one document in it, newest first."""
     GetRevision: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.GetRevisionRequest, _collaboration_service_pb2.GetRevisionResponse]  # type: ignore[assignment]
@@ -178,6 +189,17 @@ class CollaborationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_collaboration_service_pb2.ListDocumentsResponse, _abc.Awaitable[_collaboration_service_pb2.ListDocumentsResponse]]:
         """Lists the documents of a project, in order of path."""
+
+    @_abc_1.abstractmethod
+    def DeleteDocument(
+        self,
+        request: _collaboration_service_pb2.DeleteDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Deletes a document. Those who have it open are told DOCUMENT_DELETED; a document opened by
+        its name later is another one, with a history of its own. To rename a document, open it by
+        its new name with its text, and delete the old one.
+        """
 
     @_abc_1.abstractmethod
     def ListRevisions(

@@ -1,0 +1,114 @@
+"""DeleteDocument: gone everywhere, once, and never merged with what comes after it."""
+
+import asyncio
+
+import grpc
+import nats
+import pytest
+from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
+
+from services.collaboration import entry, names
+from tests.integration.collaboration import rig
+
+_CROSSED = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE)
+
+
+async def delete(
+    replica: rig.Replica, path: str = "a.txt", revision: int = 0, metadata: object = None
+) -> None:
+    request = pb.DeleteDocumentRequest(name=replica.parts.name(path), revision=revision)
+    await replica.stub.DeleteDocument(request, metadata=metadata or replica.metadata, timeout=20)
+
+
+async def paths(replica: rig.Replica) -> list[str]:
+    request = pb.ListDocumentsRequest(namespace="default", project=replica.parts.project)
+    listed = await replica.stub.ListDocuments(request, metadata=replica.metadata, timeout=20)
+    return [each.name.path for each in listed.documents]
+
+
+async def test_gone_on_every_replica(parts: rig.Parts) -> None:
+    """Who has it open anywhere is told; it is neither found nor listed; its name is free."""
+    async with rig.replica(parts) as one, rig.replica(parts) as two:
+        first = await one.open("a.txt", "old text\n")
+        await two.get("a.txt")
+        await delete(one)
+        for replica in (one, two):
+            refused = await rig.refusal(replica.get("a.txt"))
+            assert refused.code in ("DOCUMENT_NOT_FOUND", "DOCUMENT_DELETED")
+            assert await paths(replica) == []
+        again = await two.open("a.txt", "new\n")
+        assert again.epoch != first.epoch
+        assert (again.revision, again.length) == (1, 4)
+        assert (await one.get("a.txt")).text == "new\n"
+        assert await paths(one) == ["a.txt"]
+
+
+async def test_only_what_was_looked_at(service: rig.Replica) -> None:
+    """With a revision, what has changed since is not deleted."""
+    opened = await service.open("a.txt", "text\n")
+    change = pb.CodeChange(name=service.parts.name("a.txt"), text="x")
+    change.offset.CopyFrom(pb.OffsetRange(start=0, length=0))
+    request = pb.SyncCodeRequest(instance_id="editor", changes=[change])
+    await service.stub.SyncCode(request, metadata=service.metadata, timeout=20)
+    refused = await rig.refusal(delete(service, revision=opened.revision))
+    assert refused.code == "DOCUMENT_CHANGED"
+    found = await service.get("a.txt")
+    assert found.text == "xtext\n"
+    await delete(service, revision=found.revision)
+    assert await paths(service) == []
+
+
+async def test_deleting_again(service: rig.Replica) -> None:
+    """What is not there cannot be deleted."""
+    refused = await rig.refusal(delete(service, "none.txt"))
+    assert refused.code == "DOCUMENT_NOT_FOUND"
+
+
+async def test_who_may(service: rig.Replica) -> None:
+    """Viewers may not, and who may not use the namespace neither."""
+    await service.open("a.txt", "text\n")
+    for metadata in (
+        service.as_user("eve", "viewer"),
+        service.as_user("eve", namespaces=("elsewhere",)),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await delete(service, metadata=metadata)
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert (await service.get("a.txt")).text == "text\n"
+
+
+async def test_a_replica_dies_half_way(parts: rig.Parts) -> None:
+    """Deleted in the log and not in the database: whoever looks next finishes it."""
+    async with rig.replica(parts) as one:
+        first = await one.open("a.txt", "old\n")
+    async with rig.replica(parts) as two:
+        # What a replica does first; then it is killed.
+        connection = await nats.connect(parts.stack.plan.nats_url)
+        name = names.Name("default", parts.project, "a.txt")
+        headers = {entry.EPOCH: first.epoch, entry.ORIGIN: "dead", entry.DELETED: "1"}
+        await connection.jetstream().publish(name.subject(entry.SUBJECT), b"", headers=headers)
+        await connection.close()
+        again = await two.open("a.txt", "new\n")
+        assert again.epoch != first.epoch
+        assert (await two.get("a.txt")).text == "new\n"
+
+
+async def test_many_delete_and_open(parts: rig.Parts) -> None:
+    """However deletions and openings cross, one document is left, whole, or none."""
+    async with rig.replica(parts) as one, rig.replica(parts) as two:
+
+        async def work(replica: rig.Replica, number: int) -> None:
+            for _ in range(5):
+                try:
+                    await replica.open("a.txt", f"text {number}\n")
+                    await delete(replica)
+                except grpc.aio.AioRpcError as error:
+                    if error.code() not in _CROSSED:
+                        raise
+
+        await asyncio.gather(*(work(each, n) for n, each in enumerate((one, two) * 3)))
+        await one.open("a.txt", "last\n")
+        texts = {(await each.get("a.txt")).text for each in (one, two)}
+        assert len(texts) == 1
+        (text,) = texts
+        assert text.count("\n") == 1
