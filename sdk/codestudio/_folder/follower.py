@@ -11,6 +11,7 @@ from codestudio._document_types import ConnectionState, Role
 from codestudio._folder.files import Content, Files
 from codestudio._folder.origin import History, nearest
 from codestudio._folder.records import Record, Records
+from codestudio._live import edits
 from codestudio._live.document import AsyncDocument
 
 _QUIET = 0.1
@@ -19,6 +20,9 @@ _QUIET = 0.1
 _DOUBTFUL = 1.0
 """Seconds for which a file has to be empty, or gone, to be believed: editors and Git empty and
 remove a file before they write it anew."""
+
+_CARRIED = 5
+"""How often a difference is looked for in a thread, where the loop goes on meanwhile."""
 
 _RETRY_FIRST, _RETRY_MOST = 1.0, 30.0
 
@@ -187,6 +191,8 @@ class Follower:
         if disk.text is None or disk.text == document.text:
             self.base = disk.text
             await self._remember()
+            if content is not None:
+                self._owner.tell(Told.SENT, self.path, "new")
         else:
             # Two texts that nobody knows the origin of: the document's is shared already.
             await self._set_aside(disk.text, "conflicts", "the project has another text")
@@ -233,7 +239,7 @@ class Follower:
         # Not sent before it is remembered: a run that is killed in between would do it again.
         origin = await asyncio.to_thread(self._history.origin_of, text, self.base or "")
         with document.held():
-            document.set_text(text, base=origin)
+            await _carry(document, origin, text)
             self.base = text
             await self._remember()
         self._owner.tell(Told.SENT, self.path, "")
@@ -254,7 +260,7 @@ class Follower:
             return
         origin = await asyncio.to_thread(self._history.origin_of, found, expected)
         with document.held():
-            document.set_text(found, base=origin)
+            await _carry(document, origin, found)
             await self._remember()
         self.nudge()
         self._owner.tell(Told.SENT, self.path, "")
@@ -325,6 +331,17 @@ class Follower:
             await asyncio.wait([self._listening], timeout=1)
             self._listening = None
         return stored
+
+
+async def _carry(document: AsyncDocument, base: str, text: str) -> None:
+    """Make what was done to `base` to get `text` part of a document that others edit meanwhile."""
+    for _ in range(_CARRIED):
+        current = document.text
+        own = await asyncio.to_thread(edits.carried, base, text, current)
+        if document.text == current:
+            document.edit(own)
+            return
+    document.set_text(text, base=base)  # it does not stand still: at once, then
 
 
 def _closer(disk: str | None, record: Record, state: str) -> str | None:

@@ -173,11 +173,7 @@ class AsyncDocument:
         what others did to the document since stays.
         """
         current = self.text
-        if base is None or base == current:
-            self.edit(edits.difference(current, text))
-        else:
-            own = edits.difference(base, text)
-            self.edit(edits.rebase(own, edits.difference(base, current)))
+        self.edit(edits.carried(current if base is None else base, text, current))
 
     def undo(self) -> bool:
         """Undo one's own edits of the last half second in which one made any; others' stay.

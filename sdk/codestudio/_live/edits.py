@@ -1,13 +1,14 @@
 """Edits of a text: finding the few that make one text another, applying and rebasing them."""
 
+import bisect
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-_LINES_MOST = 20_000
-_TOKENS_MOST = 4_000
-# Above these a difference is not looked for more finely: difflib may need the square of it.
+_WORK = 1_000_000
+"""Pairs of pieces that difflib is given at most: it may need more than the product of both."""
 
 _TOKEN = re.compile(r"\w+|\r\n|\s|[^\w\s]")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -45,8 +46,8 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
 def difference(old: str, new: str) -> list[Edit]:
     r"""Find the edits that make `old` to `new`: of whole lines first, of words within them.
 
-    In order of offset, none touching the next. Bounded in time: what differs over tens of
-    thousands of lines becomes one edit.
+    In order of offset, none touching the next. Bounded in time: where long stretches differ that
+    have no line in common which each has once, they become one edit.
 
     >>> difference("let x = 1\n", "let count = 1\n")
     [Edit(offset=4, deleted='x', inserted='count')]
@@ -54,12 +55,10 @@ def difference(old: str, new: str) -> list[Edit]:
     if old == new:
         return []
     start, old_end, new_end = _trim(old, new)
-    hunks = _hunks(
-        _LINE.findall(old[start:old_end]), _LINE.findall(new[start:new_end]), _LINES_MOST
-    )
+    hunks = _hunks(_LINE.findall(old[start:old_end]), _LINE.findall(new[start:new_end]))
     found: list[Edit] = []
     for position, gone, come in _placed(hunks, start):
-        words = _hunks(_TOKEN.findall(gone), _TOKEN.findall(come), _TOKENS_MOST)
+        words = _hunks(_TOKEN.findall(gone), _TOKEN.findall(come))
         for offset, less, more in _placed(words, position):
             before, less_end, more_end = _trim(less, more)
             edit = Edit(offset + before, less[before:less_end], more[before:more_end])
@@ -95,6 +94,12 @@ def rebase(edits: Sequence[Edit], over: Sequence[Edit]) -> list[Edit]:
     return joined
 
 
+def carried(base: str, new: str, current: str) -> list[Edit]:
+    """Make what was done to `base` to get `new` into edits of `current`, which base became too."""
+    own = difference(base, new)
+    return own if base == current else rebase(own, difference(base, current))
+
+
 def merge(base: str, mine: str, theirs: str) -> str:
     """Merge two texts that were one. Loses no text that either side put in.
 
@@ -105,7 +110,7 @@ def merge(base: str, mine: str, theirs: str) -> str:
         return theirs
     if theirs == base:
         return mine
-    return apply(theirs, rebase(difference(base, mine), difference(base, theirs)))
+    return apply(theirs, carried(base, mine, theirs))
 
 
 def _trim(old: str, new: str) -> tuple[int, int, int]:
@@ -133,14 +138,58 @@ def _common(one: str, other: str) -> int:
 Hunk = tuple[str, str]
 
 
-def _hunks(old: list[str], new: list[str], most: int) -> list[Hunk]:
+def _hunks(old: list[str], new: list[str]) -> list[Hunk]:
     """Align two lists of pieces; give what stays (twice the same) and what is replaced."""
-    if len(old) > most or len(new) > most or not old or not new:
-        return [("".join(old), "".join(new))]
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    if len(old) * len(new) <= _WORK:
+        return _aligned(old, new)
+    found: list[Hunk] = []
+    at_old = at_new = 0
+    for anchor_old, anchor_new in [*_anchors(old, new), (len(old), len(new))]:
+        between = old[at_old:anchor_old], new[at_new:anchor_new]
+        if len(between[0]) * len(between[1]) <= _WORK:
+            found += _aligned(*between)
+        else:
+            found.append(("".join(between[0]), "".join(between[1])))
+        if anchor_old < len(old):
+            found.append((old[anchor_old], new[anchor_new]))
+        at_old, at_new = anchor_old + 1, anchor_new + 1
+    return found
+
+
+def _aligned(old: list[str], new: list[str]) -> list[Hunk]:
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=len(old) * len(new) > _WORK // 10)
     return [
         ("".join(old[i1:i2]), "".join(new[j1:j2])) for _, i1, i2, j1, j2 in matcher.get_opcodes()
     ]
+
+
+def _anchors(old: list[str], new: list[str]) -> list[tuple[int, int]]:
+    """Give the places of pieces that both have once, as many as stand in the same order."""
+    counts_old, counts_new = Counter(old), Counter(new)
+    places = {piece: place for place, piece in enumerate(new) if counts_new[piece] == 1}
+    pairs = [
+        (place, places[piece])
+        for place, piece in enumerate(old)
+        if counts_old[piece] == 1 and piece in places
+    ]
+    # The longest run of rising places: patience sorting.
+    tops: list[int] = []
+    piles: list[int] = []
+    before: list[int] = []
+    for number, (_, place) in enumerate(pairs):
+        pile = bisect.bisect_left(tops, place)
+        before.append(piles[pile - 1] if pile else -1)
+        if pile == len(tops):
+            tops.append(place)
+            piles.append(number)
+        else:
+            tops[pile], piles[pile] = place, number
+    run: list[tuple[int, int]] = []
+    number = piles[-1] if piles else -1
+    while number >= 0:
+        run.append(pairs[number])
+        number = before[number]
+    return run[::-1]
 
 
 def _placed(hunks: list[Hunk], start: int) -> Iterable[tuple[int, str, str]]:

@@ -141,13 +141,13 @@ class Replica:
 
     def _take_in(self, before: str, deltas: list[list[dict[str, Any]]]) -> tuple[Edit, ...]:
         """Follow the deltas with the string; they count in bytes."""
-        if not deltas:
-            return ()
+        done: list[Edit] = []
         for delta in deltas:
-            self.text = edits.apply(self.text, _read(self.text, delta))
-        if len(deltas) == 1:
-            return tuple(_read(before, deltas[0]))
-        return tuple(edits.difference(before, self.text))
+            done = _read(self.text, delta)
+            self.text = edits.apply(self.text, done)
+        if len(deltas) > 1:
+            done = edits.difference(before, self.text)
+        return tuple(done)
 
 
 def _check_text(text: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import codestudio
 import pycrdt
 import pytest
 
@@ -279,3 +280,35 @@ def test_the_texts_name() -> None:
     doc: pycrdt.Doc = pycrdt.Doc()
     doc.apply_update(history.seed("x"))
     assert str(doc.get("content", type=pycrdt.Text)) == "x"
+
+
+async def test_cursors_across_languages(service: rig.Replica, node_folder: Path) -> None:
+    """Cursors of a Yjs editor and of our client mean the same places, whatever the characters."""
+    text = "é🙂 中文\r\n👩\u200d💻 word\n"
+    await service.open("a.txt", text)
+    address = f"http://{service.address}"
+    async with (
+        codestudio.AsyncClient(address, token=service.parts.token("cyd")) as client,
+        client.documents.open(service.parts.project, "a.txt", user="Cyd") as doc,
+        node(node_folder, url(service), room(service, "a.txt"), service.parts.token("ada")) as ada,
+    ):
+        assert await ada("until", text=text)
+        # Blocks of several clients, cut within each other, and text that is gone.
+        await ada("insert", at=3, what="🙃é")
+        doc.insert(0, "x中")
+        doc.delete(6, 1)
+        await doc.flush()
+        assert await ada("until", text=doc.text)
+        offsets = range(len(doc.text) + 1)
+        utf16 = [len(doc.text[:offset].encode("utf-16-le")) // 2 for offset in offsets]
+        for offset in offsets:
+            doc.set_cursor(offset)
+            async with asyncio.timeout(20):
+                while await ada("pointed", name="Cyd") != [utf16[offset]] * 2:
+                    await asyncio.sleep(0.01)
+        await ada("say", state={"user": {"name": "Ada"}})
+        for offset in offsets:
+            await ada("point", anchor=0, head=utf16[offset])
+            async with asyncio.timeout(20):
+                while [(c.name, c.anchor, c.head) for c in doc.cursors] != [("Ada", 0, offset)]:
+                    await asyncio.sleep(0.01)

@@ -34,6 +34,17 @@ const orders = {
   insert: ({ at, what }) => text.insert(at, what),
   remove: ({ at, count }) => text.delete(at, count),
   say: ({ state }) => provider.awareness.setLocalState(state),
+  point: ({ anchor, head }) =>
+    provider.awareness.setLocalStateField("cursor", {
+      anchor: Y.createRelativePositionFromTypeIndex(text, anchor),
+      head: Y.createRelativePositionFromTypeIndex(text, head),
+    }),
+  pointed: ({ name }) => {
+    const state = [...provider.awareness.getStates().values()].find((each) => each.user?.name === name);
+    const place = (end) =>
+      Y.createAbsolutePositionFromRelativePosition(Y.createRelativePositionFromJSON(end), doc)?.index;
+    return state?.cursor ? [place(state.cursor.anchor), place(state.cursor.head)] : null;
+  },
   people: ({ count }) => until(() => provider.awareness.getStates().size === count),
   states: () => [...provider.awareness.getStates().values()],
   closed: async () => ((await until(() => closes.length > 0)) ? closes[0] : null),
