@@ -145,7 +145,14 @@ class DefaultQuota(Section):
     """Disk of all instances together."""
 
 
-class PathManagement(Section):
+class PathCreation(Section):
+    """Whether instances' directories are made."""
+
+    auto_create_paths: Annotated[bool, _live("AUTO_CREATE_PATHS")] = True
+    """Whether an instance's directories are made when it starts."""
+
+
+class PathManagement(PathCreation):
     """Where instances' directories are."""
 
     dynamic_calculation: Annotated[Literal[True], _at_start()] = True
@@ -154,20 +161,30 @@ class PathManagement(Section):
     container_root: Annotated[str, _at_start("CONTAINER_ROOT")] = "/app"
     """Directory under which ``instances/<id>`` lie."""
 
-    auto_create_paths: Annotated[bool, _at_start()] = True
-    """Whether an instance's directories are made when it starts."""
+    cache_seconds: Annotated[int, Field(ge=0, le=86_400), _live("PATH_CACHE_SECONDS")] = 300
+    """Seconds for which what is known about an instance's paths is kept; 0 for not at all."""
+
+    call_seconds: Annotated[float, Field(ge=0.1, le=60), _live("PATH_SECONDS")] = 9.0
+    """Longest time for the file work of one call, in seconds."""
+
+    page_seconds: Annotated[float, Field(ge=0.1, le=60), _live("PATH_PAGE_SECONDS")] = 2.0
+    """Seconds after which a page of a project's structure is sent as far as it has come."""
 
 
 class Collaboration(Section):
     """Live editing."""
 
-    enabled: Annotated[bool, _at_start()] = True
+    enabled: Annotated[bool, _live("COLLABORATION_ENABLED")] = True
     """Whether documents can be edited together."""
 
-    sync_interval: Annotated[int, Field(ge=50, le=60_000), _at_start()] = 1000
+    sync_interval: Annotated[int, Field(ge=50, le=60_000), _live("COLLABORATION_SYNC_INTERVAL")] = (
+        1000
+    )
     """Milliseconds between two comparisons of a client's document with the server's."""
 
-    conflict_resolution: Annotated[Literal["auto", "reject"], _at_start()] = "auto"
+    conflict_resolution: Annotated[
+        Literal["auto", "reject"], _live("COLLABORATION_CONFLICT_RESOLUTION")
+    ] = "auto"
     """Whether a plain-text edit of an old revision is rebased (auto) or refused (reject)."""
 
 
@@ -274,6 +291,7 @@ class Resource(Service):
 
     port_allocation: PortAllocation
     resource_limits: ResourceLimits
+    path_management: PathCreation
 
 
 class CollaborationService(Service):
@@ -316,7 +334,8 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
         Schema("path-service", Path),
         Schema("quota-service", Quota),
-        Schema("resource-service", Resource),
+        # It makes the directories when it starts an instance.
+        Schema("resource-service", Resource, follows={"path_management": "path-service"}),
     )
 }
 """The settings of every service, by its name."""

@@ -71,8 +71,10 @@ class ConfigServicer(config_service_pb2_grpc.ConfigServiceServicer):
         values = requests.values(wrong, "configuration.values", given.values)
         paths = request.update_mask.paths if request.HasField("update_mask") else None
         asked, wrong_values, wrong_paths = changes.masked(schema, values, paths)
+        told = {f"values.{one.field}" for one in wrong_values}
         for one in wrong_paths:
-            wrong.add("update_mask", f"{one.field}: {one.description}")
+            if one.field not in told:
+                wrong.add("update_mask", f"{one.field}: {one.description}")
         if not asked and not wrong_values and not wrong_paths:
             field = "configuration.values" if paths is None else "update_mask"
             wrong.add(field, "must name at least one setting")

@@ -1,8 +1,10 @@
 """Settings of the path service."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from services.chassis.settings import ServiceSettings
+from services.chassis.settings import Configured, ServiceSettings
 
 
 class PathSettings(ServiceSettings):
@@ -14,7 +16,9 @@ class PathSettings(ServiceSettings):
     port: int = Field(default=3002, ge=0, le=65535)
     """Port of the service."""
 
-    path_cache_seconds: int = Field(default=300, ge=0)
+    path_cache_seconds: Annotated[int, Configured("path_management.cache_seconds")] = Field(
+        default=300, ge=0
+    )
     """How long ``path_info:<id>`` stays (specification, cachePathInfo); 0 keeps none."""
 
     path_clock_skew_seconds: float = Field(default=2.0, ge=0)
@@ -31,8 +35,12 @@ class PathSettings(ServiceSettings):
     """File work of one instance at a time, waiting or done: nobody takes all the places. Of the
     threads, one instance has half."""
 
-    path_seconds: float = Field(default=9.0, gt=0)
+    path_seconds: Annotated[float, Configured("path_management.call_seconds")] = Field(
+        default=9.0, gt=0
+    )
     """Longest time for file work of one call: the gateway repeats a read after ten seconds."""
 
-    path_page_seconds: float = Field(default=2.0, gt=0)
+    path_page_seconds: Annotated[float, Configured("path_management.page_seconds")] = Field(
+        default=2.0, gt=0
+    )
     """Time after which a page of a project's structure is sent as far as it has come."""

@@ -1,12 +1,12 @@
 """Settings of the resource service."""
 
 import os
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from services.chassis.quantities import parse_cpu, parse_memory
-from services.chassis.settings import ServiceSettings
+from services.chassis.settings import Configured, ServiceSettings
 from services.resource.ports import PortPlan
 from services.resource.workload import Resources
 
@@ -28,7 +28,7 @@ class ResourceSettings(ServiceSettings):
     )
     """Editors that may be starting at one time: two for each processor keep it busy."""
 
-    auto_create_paths: bool = True
+    auto_create_paths: Annotated[bool, Configured("path_management.auto_create_paths")] = True
     """Whether a start makes the directories an instance lacks (specification, path_management);
     if not, a start without them fails, naming the first that is missing."""
 

@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 
 from services.devstack import editor
-from tests.bench import api, documents, fanout, fleet, paths, quota, starts, target
+from tests.bench import api, config, documents, fanout, fleet, paths, quota, starts, target
 
-_NAMES = ("starts", "reads", "pages", "fleet", "quota", "paths", "rooms", "documents")
+_NAMES = ("starts", "reads", "pages", "fleet", "quota", "paths", "rooms", "documents", "config")
 
 
 def machine() -> dict[str, Any]:
@@ -47,6 +47,8 @@ def measure(names: tuple[str, ...], command: str) -> dict[str, Any]:
                     found[name] = asyncio.run(api.pages(stack))
                 case "fleet":
                     found[name] = asyncio.run(fleet.measure(stack))
+                case "config":
+                    found[name] = asyncio.run(config.measure(stack))
                 case "quota":
                     found[name] = asyncio.run(quota.measure(stack))
                 case "paths":

@@ -17,6 +17,7 @@ import aiohttp
 import grpc.aio
 import yarl
 from codestudio.common.v1 import error_pb2
+from codestudio.config.v1 import config_service_pb2_grpc
 from codestudio.instance.v1 import instance_service_pb2_grpc
 from codestudio.path.v1 import path_service_pb2_grpc
 from codestudio.quota.v1 import quota_service_pb2_grpc
@@ -44,6 +45,7 @@ HTTP_OF: Mapping[grpc.StatusCode, int] = {
 }
 """The HTTP status of a service's error (google.rpc.Code), but for the gateway's own errors."""
 
+CONFIG = "codestudio.config.v1.ConfigService"
 INSTANCES = "codestudio.instance.v1.InstanceService"
 PATHS = "codestudio.path.v1.PathService"
 QUOTA = "codestudio.quota.v1.QuotaService"
@@ -51,6 +53,7 @@ RESOURCES = "codestudio.resource.v1.ResourceService"
 WORKLOADS = "codestudio.resource.v1.WorkloadService"
 
 _STUBS = {
+    CONFIG: config_service_pb2_grpc.ConfigServiceStub,
     INSTANCES: instance_service_pb2_grpc.InstanceServiceStub,
     PATHS: path_service_pb2_grpc.PathServiceStub,
     QUOTA: quota_service_pb2_grpc.QuotaServiceStub,
