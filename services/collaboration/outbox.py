@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import random
+import time
 from collections.abc import Callable
 
 import nats.errors
@@ -122,7 +123,8 @@ class Outbox:
         request: str = "",
     ) -> None:
         """Have an edit stored."""
-        now = asyncio.get_running_loop().time()
+        # Not the loop's clock: uvloop's has milliseconds only.
+        now = time.perf_counter()
         receipts = [] if receipt is None else [receipt]
         self._waiting.append(_Waiting(update, author, source, request, now, receipts))
         self._waiting_bytes += len(update)
@@ -145,7 +147,7 @@ class Outbox:
         flight = self._flights.pop(draft_id, None)
         if flight is None:
             return False
-        measures.STORE_SECONDS.observe(asyncio.get_running_loop().time() - flight.since)
+        measures.STORE_SECONDS.observe(time.perf_counter() - flight.since)
         for receipt in flight.receipts:
             receipt.stored(revision)
         if self.empty:
