@@ -6,11 +6,8 @@ import asyncio
 import os
 import random
 import re
-import shutil
 import signal
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -29,21 +26,6 @@ TOKEN = re.compile(r"<\d+\.\d+>")
 CLIENTS = 10
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """Run two replicas behind Envoy, with everything they stand on."""
-    directory = Path(tempfile.mkdtemp(prefix="codestudio-collaboration-"))
-    running = Stack(
-        directory, port_offset=ports.free_offset(), services=("collaboration",), gateway=True
-    )
-    running.up()
-    try:
-        yield running
-    finally:
-        running.down()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def addresses(stack: Stack) -> list[str]:
