@@ -74,10 +74,20 @@ from codestudio._instance_types import (
     StopReason,
 )
 from codestudio._instance_view import InstanceStatus
+from codestudio._limits import Enforcement, EnforcementMeans, LimitedResource, LimitEvent
 from codestudio._links import SignInLink
 from codestudio._live.document import AsyncDocument
 from codestudio._live.edits import Edit
 from codestudio._live.units import OffsetUnit
+from codestudio._optimization import (
+    EstimatedImprovement,
+    Evidence,
+    Optimization,
+    OptimizationOutcome,
+    OptimizationResult,
+    OptimizationType,
+    ResourceAllocation,
+)
 from codestudio._pager import AsyncPager, Page
 from codestudio._paths import (
     EntryType,
@@ -135,8 +145,12 @@ __all__ = [
     "DocumentInfo",
     "DocumentRevision",
     "Edit",
+    "Enforcement",
+    "EnforcementMeans",
     "EntryType",
+    "EstimatedImprovement",
     "EventType",
+    "Evidence",
     "FailedPrecondition",
     "Failure",
     "FailureClass",
@@ -149,9 +163,15 @@ __all__ = [
     "InstanceUsage",
     "Internal",
     "InvalidArgument",
+    "LimitEvent",
+    "LimitedResource",
     "NotConfigured",
     "NotFound",
     "OffsetUnit",
+    "Optimization",
+    "OptimizationOutcome",
+    "OptimizationResult",
+    "OptimizationType",
     "OutOfRange",
     "Page",
     "Pager",
@@ -173,6 +193,7 @@ __all__ = [
     "Reconciliation",
     "RepairKind",
     "Reservation",
+    "ResourceAllocation",
     "ResourceExhausted",
     "ResourceUsage",
     "Resources",

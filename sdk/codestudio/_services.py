@@ -350,3 +350,45 @@ class ResourceService:
             timeout=timeout,
             repeatable=True,
         )
+
+    async def optimize_resource_allocation(
+        self,
+        request: resource_service_pb2.OptimizeResourceAllocationRequest,
+        *,
+        timeout: float | None = None,
+    ) -> resource_service_pb2.OptimizationResult:
+        """Recommend sizes, or change to them."""
+        return await self._transport.unary(
+            self._transport.stub(ResourceServiceStub).OptimizeResourceAllocation,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def allocate_resources(
+        self,
+        request: resource_service_pb2.AllocateResourcesRequest,
+        *,
+        timeout: float | None = None,
+    ) -> resource_service_pb2.ResourceAllocation:
+        """Give an instance a port range."""
+        return await self._transport.unary(
+            self._transport.stub(ResourceServiceStub).AllocateResources,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def deallocate_resources(
+        self,
+        request: resource_service_pb2.DeallocateResourcesRequest,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Take back an instance's port range."""
+        await self._transport.unary(
+            self._transport.stub(ResourceServiceStub).DeallocateResources,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )

@@ -7,9 +7,12 @@ signatures.
 
 import builtins
 import threading
+from collections.abc import Mapping
 from typing import Self, TypeVar
 
 from codestudio import _client, _links, _portal, _transport
+from codestudio._instance_types import Resources
+from codestudio._optimization import OptimizationResult, ResourceAllocation
 from codestudio._portal import Portal
 from codestudio._quotas import AsyncQuotas, Quota, QuotaCheck
 from codestudio._reconciliation import QuotaRepair, Reconciliation
@@ -154,6 +157,42 @@ class ResourceUsages:
                 timeout=timeout,
             )
         )
+
+    def optimize(
+        self,
+        *,
+        instance_id: str = "",
+        namespace: str = "",
+        apply: bool = False,
+        timeout: float | None = None,
+    ) -> OptimizationResult:
+        return self._portal.call(
+            self._async.optimize(
+                instance_id=instance_id, namespace=namespace, apply=apply, timeout=timeout
+            )
+        )
+
+    def allocate(
+        self,
+        instance_id: str,
+        *,
+        namespace: str = "",
+        resources: Resources | Mapping[str, str] | None = None,
+        web_port: int = 0,
+        timeout: float | None = None,
+    ) -> ResourceAllocation:
+        return self._portal.call(
+            self._async.allocate(
+                instance_id,
+                namespace=namespace,
+                resources=resources,
+                web_port=web_port,
+                timeout=timeout,
+            )
+        )
+
+    def deallocate(self, instance_id: str, *, timeout: float | None = None) -> None:
+        self._portal.call(self._async.deallocate(instance_id, timeout=timeout))
 
 
 @twin_of(_client.AsyncClient)

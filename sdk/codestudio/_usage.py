@@ -1,10 +1,12 @@
 """What instances use."""
 
 import datetime
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from codestudio import _messages
+from codestudio import _limits, _messages
 from codestudio._instance_types import Resources
+from codestudio._optimization import OptimizationResult, ResourceAllocation
 from codestudio._services import ResourceService
 from codestudio.resource.v1 import resource_service_pb2
 
@@ -20,6 +22,8 @@ class UsageSample(NamedTuple):
     """Memory at its end."""
     storage_bytes: float
     """Disk at its end."""
+    processes: int
+    """Processes at its end; 0 while the instance was stopped."""
 
 
 class InstanceUsage(NamedTuple):
@@ -43,6 +47,10 @@ class InstanceUsage(NamedTuple):
     """Processes it has."""
     history: tuple[UsageSample, ...]
     """Samples of the last hour, oldest first, if asked for."""
+    enforcement: tuple[_limits.Enforcement, ...] = ()
+    """How it is held to its limits; empty while it is stopped."""
+    limit_events: tuple[_limits.LimitEvent, ...] = ()
+    """What was done lately to hold it to them, oldest first."""
 
 
 class ResourceUsage(_messages.View[resource_service_pb2.ResourceUsage]):
@@ -97,6 +105,54 @@ class AsyncResources:
         )
         return ResourceUsage(await self._service.get_resource_usage(request, timeout=timeout))
 
+    async def optimize(
+        self,
+        *,
+        instance_id: str = "",
+        namespace: str = "",
+        apply: bool = False,
+        timeout: float | None = None,
+    ) -> OptimizationResult:
+        """Recommend sizes that fit what running instances use: one, a namespace's, or all.
+
+        With `apply`, instances are changed to them as far as quota allows; done again, nothing
+        more happens. `timeout` is in seconds. Raises CodeStudioError.
+        """
+        request = resource_service_pb2.OptimizeResourceAllocationRequest(
+            instance_id=instance_id, namespace=namespace, apply=apply
+        )
+        answer = await self._service.optimize_resource_allocation(request, timeout=timeout)
+        return OptimizationResult(answer)
+
+    async def allocate(
+        self,
+        instance_id: str,
+        *,
+        namespace: str = "",
+        resources: Resources | Mapping[str, str] | None = None,
+        web_port: int = 0,
+        timeout: float | None = None,
+    ) -> ResourceAllocation:
+        """Give an instance its port range, or an id one ahead of its instance; for admins.
+
+        Raises FailedPrecondition where it contradicts the instance. `timeout` is in seconds.
+        """
+        request = resource_service_pb2.AllocateResourcesRequest(
+            instance_id=instance_id, namespace=namespace, web_port=web_port
+        )
+        if resources is not None:
+            asked = resources if isinstance(resources, Resources) else Resources(**resources)
+            request.resources.CopyFrom(asked.to_proto())
+        return ResourceAllocation(await self._service.allocate_resources(request, timeout=timeout))
+
+    async def deallocate(self, instance_id: str, *, timeout: float | None = None) -> None:
+        """Take back a port range that no instance uses; for admins.
+
+        Raises FailedPrecondition while the instance uses it. `timeout` is in seconds.
+        """
+        request = resource_service_pb2.DeallocateResourcesRequest(instance_id=instance_id)
+        await self._service.deallocate_resources(request, timeout=timeout)
+
 
 def _sample(message: resource_service_pb2.UsageSample) -> UsageSample:
     return UsageSample(
@@ -104,6 +160,7 @@ def _sample(message: resource_service_pb2.UsageSample) -> UsageSample:
         message.cpu_cores,
         message.memory_bytes,
         message.storage_bytes,
+        message.processes,
     )
 
 
@@ -119,4 +176,6 @@ def _usage(message: resource_service_pb2.InstanceUsage) -> InstanceUsage:
         storage_ratio=message.storage_ratio,
         processes=message.processes,
         history=tuple(_sample(each) for each in message.history),
+        enforcement=tuple(map(_limits.enforcement, message.enforcement)),
+        limit_events=tuple(map(_limits.event, message.limit_events)),
     )

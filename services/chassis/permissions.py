@@ -16,6 +16,7 @@ ROLES: Mapping[str, frozenset[str]] = {
         {
             "instances.*",
             "resources.get",
+            "resources.optimize",
             "quota.get",
             "quota.list",
             "quota.check",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import secrets
 import time
 import weakref
 from collections.abc import AsyncIterator
@@ -16,6 +17,9 @@ from services.resource.store import Allocation, Store, Verdict
 from services.resource.workload import Resources, Workload
 
 _log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 10
+"""Claims tried when a range is taken back in between; one more is enough."""
 
 
 class Allocator:
@@ -81,30 +85,52 @@ class Allocator:
         if unusable:
             self._avoid(unusable)
         async with self._lock(instance_id):
-            wish = Allocation(instance_id, namespace, web_port, resources, clock.now())
-            # Redis may have lost what is in use: what runs keeps its ports, whoever asks.
-            running = self._running_ports()
-            own = running.pop(instance_id, 0)
-            in_use = {*running.values()}
-            if own and own != unusable and not web_port:
-                verdict, allocation = await self._store.claim(
-                    dataclasses.replace(wish, web_port=own), avoid=in_use
-                )
-                if verdict not in {Verdict.HELD, Verdict.CLAIMED}:
-                    allocation = await self._claim(wish, unusable, in_use)
-            else:
-                allocation = await self._claim(wish, unusable, in_use)
-            if allocation.resources != resources or allocation.namespace != namespace:
-                allocation = await self._store.resize(allocation, wish)
-            await self._store.write_hash(allocation)
-            return allocation
+            wish = Allocation(
+                *(instance_id, namespace, web_port, resources, clock.now()),
+                claim=secrets.token_hex(4),
+            )
+            for _ in range(_ATTEMPTS):
+                allocation = await self._find(wish, unusable)
+                if allocation.claim != wish.claim:
+                    held, allocation = allocation, _renewed(allocation, wish)
+                    if not await self._store.replace(held, allocation):
+                        continue  # taken back just now, as nobody's
+                await self._store.write_hash(allocation)
+                return allocation
+        raise errors.Aborted(
+            "ALLOCATION_BUSY",
+            f"The ports of {instance_id} are changing all the time; try again",
+            instance_id=instance_id,
+        )
+
+    async def take_back(self, allocation: Allocation) -> bool:
+        """Take back an allocation, unless it was claimed again since it was read."""
+        async with self._lock(allocation.instance_id):
+            if not await self._store.replace(allocation, None):
+                return False
+            await self._store.delete_hash(allocation.instance_id)
+            self._rest(allocation.web_port, allocation.instance_id)
+            return True
+
+    async def _find(self, wish: Allocation, unusable: int) -> Allocation:
+        """Find the range an instance has or can have; claims it."""
+        # Redis may have lost what is in use: what runs keeps its ports, whoever asks.
+        running = self._running_ports()
+        own = running.pop(wish.instance_id, 0)
+        in_use = {*running.values()}
+        if own and own != unusable and not wish.web_port:
+            verdict, allocation = await self._store.claim(
+                dataclasses.replace(wish, web_port=own), avoid=in_use
+            )
+            if verdict in {Verdict.HELD, Verdict.CLAIMED}:
+                return allocation
+        return await self._claim(wish, unusable, in_use)
 
     async def deallocate(self, instance_id: str) -> None:
         """Take back what an instance has; nothing happens where it has nothing."""
         async with self._lock(instance_id):
-            until = time.monotonic() + self._rest_seconds
             for port in await self._store.release(instance_id):
-                self._resting[port] = (instance_id, until)
+                self._rest(port, instance_id)
             await self._store.delete_hash(instance_id)
             # Between the two, another replica that compares the books may have taken the hash
             # for all that lost data left, and entered it again.
@@ -213,6 +239,9 @@ class Allocator:
             if one.phase.is_alive and one.spec is not None
         }
 
+    def _rest(self, web_port: int, instance_id: str) -> None:
+        self._resting[web_port] = (instance_id, time.monotonic() + self._rest_seconds)
+
     def _avoid(self, web_port: int) -> None:
         self._unusable[web_port] = time.monotonic() + self._unusable_seconds
 
@@ -238,6 +267,13 @@ class Allocator:
             self._locks[instance_id] = lock = asyncio.Lock()
         async with lock:
             yield
+
+
+def _renewed(held: Allocation, wish: Allocation) -> Allocation:
+    """Give an allocation as it is after it was claimed again."""
+    return dataclasses.replace(
+        held, namespace=wish.namespace, resources=wish.resources, claim=wish.claim
+    )
 
 
 def _claim_of(workload: Workload) -> Allocation | None:

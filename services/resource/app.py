@@ -4,13 +4,18 @@ from codestudio.resource.v1 import resource_service_pb2_grpc, workload_service_p
 
 from services.chassis import connectors, lifecycle, live, mesh
 from services.resource.allocator import Allocator
-from services.resource.runtimes.local import LocalRuntime
+from services.resource.archive import Archive
+from services.resource.claims import Claims
+from services.resource.instances import Instances
+from services.resource.optimizer import Optimizer
+from services.resource.reclaim import Reclaim
+from services.resource.runtimes.local import LocalRuntime, wards
 from services.resource.runtimes.local.activity import Thresholds
+from services.resource.samples import History
 from services.resource.servicer import ResourceServicer
 from services.resource.settings import ResourceSettings
 from services.resource.store import Store
 from services.resource.usage import Usage
-from services.resource.visibility import Visibility
 from services.resource.workload_servicer import WorkloadServicer
 
 _LONGEST_GAP = 60.0
@@ -30,6 +35,12 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         editor_command=settings.editor_command,
         stop_grace=settings.editor_stop_seconds,
         starts_at_once=settings.editor_starts_at_once,
+        limits=wards.Policy(
+            processors=settings.local_cpu_affinity,
+            most_processes=settings.local_process_limit,
+            groups=settings.local_cgroups,
+        ),
+        look_every=settings.limit_look_seconds,
         auto_create_paths=lambda: in_force.current.auto_create_paths,
         thresholds=Thresholds(
             cores=settings.busy_cores,
@@ -46,17 +57,39 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         rest_seconds=settings.released_port_seconds,
         every_seconds=settings.port_reconcile_seconds,
     )
+    instances = Instances(mesh=channel)
+    reclaim = Reclaim(
+        allocator=allocator,
+        instances=instances,
+        runtime=runtime,
+        every_seconds=settings.port_reconcile_seconds,
+        unclaimed_seconds=settings.unclaimed_port_seconds,
+    )
+    history = History(
+        resolution=settings.usage_sample_seconds, samples=settings.usage_history_samples
+    )
     usage = Usage(
         runtime=runtime,
-        every_seconds=settings.usage_sample_seconds,
-        history_samples=settings.usage_history_samples,
+        archive=Archive(
+            redis=redis, samples=history.length, seconds=history.resolution * history.length
+        ),
+        history=history,
+    )
+    optimizer = Optimizer(
+        instances=instances,
+        runtime=runtime,
+        usage=usage,
+        policy=lambda: in_force.current.rightsizing,
     )
     resource = ResourceServicer(
         allocator=allocator,
+        claims=Claims(allocator=allocator, instances=instances, runtime=runtime),
         usage=usage,
-        visibility=Visibility(channel=channel),
-        plan=plan,
-        default_resources=settings.default_resources,
+        optimizer=optimizer,
+        instances=instances,
+        runtime=runtime,
+        plan=lambda: plan,
+        default_resources=lambda: in_force.current.default_resources,
     )
     workload = WorkloadServicer(runtime=runtime, default_resources=settings.default_resources)
     return lifecycle.App(
@@ -77,6 +110,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         tasks={
             "runtime": runtime.run,
             "compare port allocations": allocator.run,
+            "compare port ranges with instances": reclaim.run,
             "sample usage": usage.run,
         },
     )

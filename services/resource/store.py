@@ -38,6 +38,9 @@ class Allocation:
     """First port of its range."""
     resources: Resources
     allocated_at: datetime.datetime
+    claim: str = dataclasses.field(default="", compare=False)
+    """Changes whenever it is claimed, also by who has it: what was decided on an earlier look
+    does not hold any more."""
 
 
 class Verdict(enum.Enum):
@@ -63,7 +66,7 @@ class Store:
         self._plan = plan
         self._claim = self._script("claim")
         self._release = self._script("release")
-        self._resize = self._script("resize")
+        self._replace = self._script("replace")
 
     async def claim(
         self, wish: Allocation, *, unusable: int = 0, avoid: Iterable[int] = ()
@@ -97,21 +100,18 @@ class Store:
         """
         return cast("list[int]", await self._release(keys=[_INDEX], args=[instance_id, web_port]))
 
-    async def resize(self, held: Allocation, wish: Allocation) -> Allocation:
-        """Give an allocation other resources, if nobody changed it meanwhile.
+    async def replace(self, held: Allocation, after: Allocation | None) -> bool:
+        """Write an allocation of the same range over one, if nobody changed it meanwhile.
 
         Args:
             held: The allocation as it was read.
-            wish: Namespace and resources it is to have.
+            after: What it is to be; None to take the range back.
 
         Returns:
-            What it is now.
+            Whether it was written.
         """
-        after = dataclasses.replace(held, namespace=wish.namespace, resources=wish.resources)
-        done = await self._resize(
-            keys=[_INDEX], args=[held.web_port, _encode(held), _encode(after)]
-        )
-        return after if done else held
+        text = "" if after is None else _encode(after)
+        return bool(await self._replace(keys=[_INDEX], args=[held.web_port, _encode(held), text]))
 
     async def by_port(self) -> dict[int, Allocation]:
         """Read the index: all allocations by web port."""
@@ -171,6 +171,7 @@ def _encode(allocation: Allocation) -> str:
             "namespace": allocation.namespace,
             "resources": dataclasses.asdict(allocation.resources),
             "allocated_at": clock.iso(allocation.allocated_at),
+            **({"claim": allocation.claim} if allocation.claim else {}),
         }
     )
 
@@ -183,6 +184,7 @@ def _decode(port: int, text: str) -> Allocation:
         web_port=port,
         resources=Resources(**fields["resources"]),
         allocated_at=clock.parse(fields["allocated_at"]),
+        claim=fields.get("claim", ""),
     )
 
 

@@ -1,63 +1,91 @@
 """What instances use, sampled in the background and remembered for an hour."""
 
 import asyncio
-import collections
 import contextlib
 import dataclasses
-import datetime
 import time
+from collections.abc import Mapping
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import clock, errors
+from services.resource.archive import Archive
 from services.resource.runtimes import Runtime
+from services.resource.samples import History, Sample, at
+
+_log = structlog.get_logger(__name__)
+
+SECONDS = Histogram(
+    "codestudio_usage_sample_seconds",
+    "Time it took to measure all instances once, in seconds.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+)
+MISSED = Counter(
+    "codestudio_usage_samples_missed", "Samples that were due and not taken: gaps in the history."
+)
+UNSAVED = Counter(
+    "codestudio_usage_samples_unsaved",
+    "Samples that are in memory only, and lost at a restart: Redis was away.",
+)
+
+CPU = Gauge("codestudio_usage_cpu_cores", "CPU in use, in cores.", ("namespace",))
+MEMORY = Gauge("codestudio_usage_memory_bytes", "Memory in use, in bytes.", ("namespace",))
+STORAGE = Gauge("codestudio_usage_storage_bytes", "Disk in use, in bytes.", ("namespace",))
 
 _FRESH_SECONDS = 1.0
 """Samples taken on demand are at least this far apart, however many ask."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Sample:
-    """What one instance used over one stretch of time."""
-
-    time: datetime.datetime
-    """End of the stretch."""
-    cpu_cores: float
-    """Mean of the stretch."""
-    memory: int
-    """Bytes at its end; of processes, the share of memory that is theirs (PSS)."""
-    storage: int
-    """Bytes on disk at its end; looked at once a minute or less often."""
-    processes: int
-    """How many there were."""
-
-
 class Usage:
     """The usage of all instances: now, and in the last hour."""
 
-    def __init__(self, *, runtime: Runtime, every_seconds: float, history_samples: int) -> None:
+    def __init__(self, *, runtime: Runtime, archive: Archive, history: History) -> None:
         """Begin with no samples.
 
         Args:
             runtime: What measures.
-            every_seconds: Time between two samples of history.
-            history_samples: How many are kept of each instance.
+            archive: Where the history outlives us.
+            history: The history, empty.
         """
         self._runtime = runtime
-        self.every_seconds = every_seconds
-        self._history_samples = history_samples
+        self._archive = archive
+        self._history = history
+        self._unread: set[str] | None = None
         self._current: dict[str, Sample] = {}
-        self._history: dict[str, collections.deque[Sample]] = {}
         self._sampled_at = -_FRESH_SECONDS
         self._sampling = asyncio.Lock()
 
+    @property
+    def resolution(self) -> float:
+        """Seconds between two samples of the history."""
+        return self._history.resolution
+
     async def run(self) -> None:
-        """Sample now and then, until cancelled."""
+        """Sample at every tick, until cancelled."""
         while True:
             with contextlib.suppress(errors.Unavailable):  # the runtime: not ready yet
+                # Of what ran before us only a second look tells what it uses since.
+                await self._sample()
+                break
+            await asyncio.sleep(_FRESH_SECONDS)
+        tick = 0.0
+        while True:
+            before, tick = tick, self._history.next_tick(time.time())
+            if tick == before:  # woken a moment too early
+                tick += self.resolution
+            await asyncio.sleep(tick - time.time())
+            if time.time() >= tick + self.resolution / 2:
+                # The machine slept or is overloaded: this stretch was not the one it claims.
+                MISSED.inc()
+                continue
+            with contextlib.suppress(errors.Unavailable):
                 await self._sample()
                 # Not more often, however often it is measured on demand: every watch is told.
                 self._runtime.announce_activity()
-                self._remember()
-            await asyncio.sleep(self.every_seconds)
+                await self._remember(tick)
+            # What it took longer than a stretch was not sampled.
+            MISSED.inc(max(0.0, (time.time() - tick) // self.resolution))
 
     async def current(self) -> dict[str, Sample]:
         """Give the newest sample of every instance; takes one now for those that have none.
@@ -72,15 +100,16 @@ class Usage:
         return {name: one for name, one in self._current.items() if name in known}
 
     def history(self, instance_id: str) -> list[Sample]:
-        """Give the samples of an instance's last hour, oldest first."""
-        return list(self._history.get(instance_id, ()))
+        """Give the samples of an instance's last hour, oldest first; gaps are gaps."""
+        return self._history.of(instance_id, clock.now())
 
     async def _sample(self) -> None:
         async with self._sampling:
             await self._measure()
 
     async def _measure(self) -> None:
-        measured = await self._runtime.measure()
+        with SECONDS.time():
+            measured = await self._runtime.measure()
         self._sampled_at = time.monotonic()
         now = clock.now()
         self._current = {
@@ -88,10 +117,43 @@ class Usage:
             for name, one in measured.items()
         }
 
-    def _remember(self) -> None:
-        self._history = {
-            name: self._history.get(name, collections.deque(maxlen=self._history_samples))
-            for name in self._current
+    async def _remember(self, tick: float) -> None:
+        samples = {
+            name: dataclasses.replace(one, time=at(tick)) for name, one in self._current.items()
         }
-        for name, sample in self._current.items():
-            self._history[name].append(sample)
+        if self._unread is None:
+            self._unread = set(samples)
+        self._tell(samples)
+        gone = self._history.add(samples)
+        self._unread -= gone
+        try:
+            await self._restore()
+            await self._archive.write(samples, gone)
+        except Exception as error:
+            known = errors.from_exception(error)
+            if isinstance(known, errors.Internal):
+                raise
+            UNSAVED.inc(len(samples))
+            _log.warning("samples of usage are not saved", code=known.code, why=known.message)
+
+    def _tell(self, samples: Mapping[str, Sample]) -> None:
+        """Show what each namespace uses."""
+        namespaces = {
+            one.instance_id: one.spec.namespace for one in self._runtime.list() if one.spec
+        }
+        sums: dict[str, tuple[float, int, int]] = {}
+        for name, one in samples.items():
+            namespace = namespaces.get(name, "")
+            cpu, memory, storage = sums.get(namespace, (0.0, 0, 0))
+            sums[namespace] = (cpu + one.cpu_cores, memory + one.memory, storage + one.storage)
+        for gauge, number in ((CPU, 0), (MEMORY, 1), (STORAGE, 2)):
+            gauge.clear()
+            for namespace, used in sums.items():
+                gauge.labels(namespace).set(used[number])
+
+    async def _restore(self) -> None:
+        """Read what our last life kept of the instances we found."""
+        for instance_id in sorted(self._unread or ()):
+            self._history.restore(instance_id, await self._archive.read(instance_id))
+            assert self._unread is not None
+            self._unread.discard(instance_id)

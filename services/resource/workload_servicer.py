@@ -13,7 +13,7 @@ from services.chassis import clock, context, errors, lifecycle
 from services.chassis.validation import Violations
 from services.resource import names
 from services.resource.runtimes import Runtime
-from services.resource.servicer import read_resources, write_resources
+from services.resource.translation import read_resources, write_resources
 from services.resource.workload import Activity, Failure, Phase, Resources, Spec, Workload
 
 _HEARTBEAT_SECONDS = 15.0

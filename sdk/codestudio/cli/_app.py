@@ -7,7 +7,18 @@ import typer
 
 import codestudio
 from codestudio import _discovery
-from codestudio.cli import _config, _doc, _doctor, _exit, _instances, _output, _paths, _quota, _sync
+from codestudio.cli import (
+    _config,
+    _doc,
+    _doctor,
+    _exit,
+    _instances,
+    _output,
+    _paths,
+    _quota,
+    _resources,
+    _sync,
+)
 from codestudio.cli import _instance_tables as tables
 from codestudio.cli._session import Gateway, Group, Output, Session, Timeout, Token, command
 
@@ -26,6 +37,7 @@ app.add_typer(_instances.app, name="instances")
 app.add_typer(_instances.app, name="instance", hidden=True)
 app.add_typer(_paths.app, name="paths")
 app.add_typer(_quota.app, name="quota")
+app.add_typer(_resources.app, name="resources")
 _sync.register(app)
 
 

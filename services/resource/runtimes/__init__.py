@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.resource.changes import Changes
-from services.resource.workload import Activity, Measurement, Spec, Workload
+from services.resource.limits import Enforcement, Event
+from services.resource.workload import Activity, Measurement, Resources, Spec, Workload
 
 
 class Runtime(Protocol):
@@ -62,6 +63,12 @@ class Runtime(Protocol):
 
     def announce_activity(self) -> None:
         """Announce the workloads that were seen to be used since last called, as changes."""
+
+    def enforcement(self, instance_id: str, resources: Resources) -> Sequence[Enforcement]:
+        """Tell how an instance that runs is held to its limits, which are `resources`."""
+
+    def limit_events(self, instance_id: str) -> Sequence[Event]:
+        """Tell what was done lately to hold an instance to its limits, oldest first."""
 
     def port_is_free(self, port: int) -> bool:
         """Tell whether an editor could listen on `port` now."""

@@ -1,141 +1,19 @@
-import asyncio
-import contextlib
-import dataclasses
-from collections.abc import AsyncIterator
-from pathlib import Path
+"""Resource and Workload service over gRPC: what callers may ask and what they are told."""
+
 from typing import Any
 
 import grpc
-import grpc.aio
 import pytest
 from codestudio.common.v1 import resources_pb2
-from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 from codestudio.resource.v1 import (
     resource_service_pb2 as resource_pb,
-)
-from codestudio.resource.v1 import (
-    resource_service_pb2_grpc,
-    workload_service_pb2_grpc,
 )
 from codestudio.resource.v1 import (
     workload_service_pb2 as workload_pb,
 )
 
-from services.chassis import lifecycle, tokens
-from services.resource import app
-from services.resource.settings import ResourceSettings
+from tests.contract.resource.conftest import Calls
 from tests.integration.chassis import parts
-from tests.integration.quota.valkey import Valkey
-
-
-class Instances(instance_service_pb2_grpc.InstanceServiceServicer):
-    """The Instance contract: Ada owns red, and blue is somebody else's."""
-
-    async def GetInstance(self, request: Any, context: Any) -> Any:
-        if request.id != "red":
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "not yours")
-        return instance_pb2.Instance(id="red")
-
-    async def ListInstances(self, request: Any, context: Any) -> Any:
-        assert ("authorization", f"Bearer {self.token}") in context.invocation_metadata()
-        return instance_service_pb2.ListInstancesResponse(
-            instances=[instance_pb2.Instance(id="red")]
-        )
-
-    token = ""
-
-
-@dataclasses.dataclass
-class Calls:
-    """The running service, called as a service or as a user."""
-
-    resource: Any
-    workload: Any
-    instances: Instances
-    keys: parts.Keys
-    base: int
-    stack_id: str
-
-    def by_service(self) -> list[tuple[str, str]]:
-        token = tokens.sign_service_token(self.keys.services_pem.read_bytes(), "instance-service")
-        return [("authorization", f"Bearer {token}")]
-
-    def by_user(self, **claims: Any) -> list[tuple[str, str]]:
-        self.instances.token = self.keys.user(**claims)
-        return [("authorization", f"Bearer {self.instances.token}")]
-
-    def spec(
-        self, name: str, web_port: int, **environment: str
-    ) -> workload_pb.ApplyWorkloadRequest:
-        return workload_pb.ApplyWorkloadRequest(
-            instance_id=name,
-            namespace="default",
-            web_port=web_port,
-            callback_port=web_port + 50,
-            resources=resources_pb2.Resources(cpu="500m", memory="2Gi", storage="10Gi"),
-            environment=environment,
-        )
-
-
-async def status(calls: Calls) -> grpc.StatusCode:
-    """Give what listing workloads answers: UNAVAILABLE until what ran has been taken over."""
-    call = calls.workload.ListWorkloads(
-        workload_pb.ListWorkloadsRequest(), metadata=calls.by_service()
-    )
-    return await call.code()
-
-
-@pytest.fixture
-async def calls(
-    tmp_path: Path, valkey: Valkey, tiny: Path, stack_id: str, port_base: int
-) -> AsyncIterator[Calls]:
-    secrets = tmp_path / "secrets"
-    secrets.mkdir()
-    keys = parts.Keys(secrets)
-    instances = Instances()
-    async with contextlib.AsyncExitStack() as stack:
-        mesh = grpc.aio.server()
-        instance_service_pb2_grpc.add_InstanceServiceServicer_to_server(instances, mesh)
-        mesh_port = mesh.add_insecure_port("127.0.0.1:0")
-        await mesh.start()
-        stack.push_async_callback(mesh.stop, 0)
-        settings = ResourceSettings(
-            port=0,
-            http_port=0,
-            redis_url=valkey.url,
-            redis_pool_min=0,
-            jwks_file=keys.jwks,
-            service_key_file=keys.services_pem,
-            mesh_address=f"127.0.0.1:{mesh_port}",
-            container_root=tmp_path / "data",
-            stack_id=stack_id,
-            editor_command=str(tiny),
-            editor_stop_seconds=1,
-            port_base=port_base,
-            max_concurrent_instances=3,
-            default_cpu_request="500m",
-            default_memory_request="2Gi",
-            drain_seconds=2,
-            drain_settle_seconds=0,
-        )
-        running = await stack.enter_async_context(
-            lifecycle.running(settings, app.compose(settings))
-        )
-        channel = await stack.enter_async_context(
-            grpc.aio.insecure_channel(f"127.0.0.1:{running.port}")
-        )
-        made = Calls(
-            resource_service_pb2_grpc.ResourceServiceStub(channel),
-            workload_service_pb2_grpc.WorkloadServiceStub(channel),
-            instances,
-            keys,
-            port_base,
-            stack_id,
-        )
-        async with asyncio.timeout(10):
-            while await status(made) is grpc.StatusCode.UNAVAILABLE:
-                await asyncio.sleep(0.02)
-        yield made
 
 
 async def allocate(calls: Calls, name: str, **fields: Any) -> resource_pb.ResourceAllocation:
@@ -198,17 +76,6 @@ async def test_no_id_becomes_a_path_unchecked(calls: Calls, method: str, request
     )
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert "instance_id" in [one.field for one in detail.violations]
-
-
-async def test_optimizing_is_not_offered_yet(calls: Calls) -> None:
-    """It says so, rather than recommending nothing."""
-    code, detail = await parts.refusal(
-        calls.resource.OptimizeResourceAllocation(
-            resource_pb.OptimizeResourceAllocationRequest(), metadata=calls.by_user(roles=["admin"])
-        )
-    )
-    assert code is grpc.StatusCode.UNIMPLEMENTED
-    assert detail.code == "NOT_IMPLEMENTED"
 
 
 async def test_users_cannot_reach_workloads(calls: Calls) -> None:
@@ -290,7 +157,7 @@ async def test_usage_shows_only_what_the_caller_may_see(calls: Calls) -> None:
     everything = await usage(calls, calls.by_service())
     assert [one.instance_id for one in everything.instances] == ["blue", "red"]
     assert (everything.port_ranges_used, everything.port_ranges_total) == (2, 3)
-    assert everything.resolution.seconds == 15
+    assert everything.resolution.nanos == 200_000_000
     red = everything.instances[1]
     assert red.processes >= 1
     assert red.current.memory_bytes > 0

@@ -6,17 +6,19 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 from services.devstack import editor, ports
-from services.resource.runtimes.local import LocalRuntime, procfs
+from services.resource.runtimes.local import LocalRuntime, procfs, wards
 from services.resource.runtimes.local.activity import MEASURED, Thresholds
 from services.resource.workload import Phase, Resources, Spec, Workload
 
 RESOURCES = Resources(500, 2 * 2**30, 10 * 2**30)
+LIMITS = wards.Policy(groups=False)
 TINY = Path(__file__).with_name("tiny_editor.py")
 
 
@@ -42,8 +44,8 @@ def stack_id() -> str:
     return f"test-{secrets.token_hex(8)}"
 
 
-def spec(name: str, port: int, **environment: str) -> Spec:
-    return Spec(name, "default", port, port + 50, RESOURCES, environment)
+def spec(name: str, port: int, resources: Resources = RESOURCES, /, **environment: str) -> Spec:
+    return Spec(name, "default", port, port + 50, resources, environment)
 
 
 @contextlib.asynccontextmanager
@@ -56,6 +58,7 @@ async def running(
     starts_at_once: int = 4,
     auto_create_paths: Callable[[], bool] = lambda: True,
     thresholds: Thresholds = MEASURED,
+    limits: wards.Policy = LIMITS,
 ) -> AsyncIterator[LocalRuntime]:
     """Run a runtime; its editors are left running, as by a service that ends."""
     runtime = LocalRuntime(
@@ -66,6 +69,8 @@ async def running(
         starts_at_once=starts_at_once,
         auto_create_paths=auto_create_paths,
         thresholds=thresholds,
+        limits=limits,
+        look_every=0.1,
     )
     task = asyncio.create_task(runtime.run())
     try:
@@ -119,8 +124,26 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.01)
 
 
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Wait for something that has to be asked for to become true."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
 @contextlib.contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
     """Listen on a port, as another program would."""
     with socket.create_server(("127.0.0.1", port)) as server:
         yield server
+
+
+@contextlib.contextmanager
+def sleeping() -> Iterator[int]:
+    """Run a process that does nothing; gives its pid."""
+    process = subprocess.Popen(["sleep", "600"])
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()

@@ -1,8 +1,9 @@
 """A web server in the place of an editor, for faults that a real one cannot be made to have.
 
 What it does is told by the variable TINY: `never` answers, `fails` before it answers, `slow`
-answers after a second, `stubborn` starts a child, in a session of its own, that ignores every
-polite signal and whose parent is gone, `heir` leaves its listening socket to a child.
+answers after a second, `busy` uses a whole core, `stubborn` starts a child, in a session of its
+own, that ignores every polite signal and whose parent is gone, `heir` leaves its listening socket
+to a child. The variable CHILD is a program for a child of it.
 """
 
 import http.server
@@ -10,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 _CHILD = (
@@ -31,6 +33,11 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.wfile.write(os.environ["INSTANCE_ID"].encode())
 
 
+def _burn() -> None:
+    while True:
+        sum(range(100_000))
+
+
 def main() -> None:
     mode = os.environ.get("TINY", "")
     port = next(int(one.partition("=")[2]) for one in sys.argv if one.startswith("--port="))
@@ -40,6 +47,11 @@ def main() -> None:
         sys.exit("cannot go on")
     if mode == "never":
         time.sleep(600)
+    if code := os.environ.get("CHILD"):
+        # As a terminal does: in a session of its own, signals as they are by default.
+        subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    if mode == "busy":
+        threading.Thread(target=_burn, daemon=True).start()
     if mode == "slow":
         time.sleep(1)
     if mode == "stubborn":

@@ -227,6 +227,34 @@ async def test_update(gateway: Gateway, aclient: codestudio.AsyncClient) -> None
     assert again.effective_resources is None
 
 
+async def test_resources(gateway: Gateway, aclient: codestudio.AsyncClient) -> None:
+    """Usage, sizes and ports arrive as Python's own types."""
+    usage = await aclient.resources.usage(instance_id="fox", include_history=True)
+    (fox,) = usage.instances
+    assert (fox.namespace, fox.processes, fox.limits.memory) == ("default", 3, "2Gi")
+    assert fox.enforcement == (
+        codestudio.Enforcement(
+            codestudio.LimitedResource.STORAGE,
+            codestudio.EnforcementMeans.PROCESS_LIMIT,
+            True,
+            "full",
+        ),
+    )
+    assert fox.limit_events[0].message == "ended python"
+    assert (fox.history[0].cpu_cores, fox.history[0].processes) == (0.5, 2)
+    found = await aclient.resources.optimize(namespace="default", apply=True)
+    (one,) = found.optimizations
+    assert one.type is codestudio.OptimizationType.SCALE_UP_CPU
+    assert one.outcome is codestudio.OptimizationOutcome.APPLIED
+    assert (one.evidence.samples, one.evidence.window.total_seconds()) == (4, 60)
+    assert found.estimated_improvement.cpu_cores_freed == -0.2
+    made = await aclient.resources.allocate("fox", resources={"cpu": "2"}, web_port=8300)
+    assert made.ports == codestudio.Ports(8300, range(8350, 8400))
+    assert made.resources.cpu == "2"
+    await aclient.resources.deallocate("fox")
+    assert gateway.requests("DeallocateResources")[0].instance_id == "fox"
+
+
 async def test_middle_tier(gateway: Gateway, aclient: codestudio.AsyncClient) -> None:
     """The services' own messages go through the same edge: repetition, typed errors."""
     gateway.faults["GetInstance"] = [UNAVAILABLE]

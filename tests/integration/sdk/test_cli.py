@@ -240,6 +240,23 @@ def test_quota(gateway: Gateway, run: Command) -> None:
     assert run("quota", "list").stdout.splitlines()[1].split()[:2] == ["default", "0/10"]
 
 
+def test_resources(gateway: Gateway, run: Command) -> None:
+    """What instances use and which sizes would fit, as tables and as REST gives it."""
+    assert "fox  default    0.25  500m  1.5 GiB  2Gi" in run("resources", "usage").stdout
+    detailed = run("resources", "usage", "fox").stdout
+    assert "STORAGE  PROCESS_LIMIT  yes        full" in detailed
+    assert "ended python" in detailed
+    assert "2027-01-15" in run("resources", "usage", "fox", "--history").stdout
+    assert gateway.requests("GetResourceUsage")[-1].instance_id == "fox"
+    shown = run("resources", "optimize", "-n", "team")
+    assert "SCALE_UP_CPU" in shown.stdout
+    assert "RECOMMENDED" in shown.stdout
+    told = json.loads(run("-o", "json", "resources", "optimize", "--apply").stdout)
+    assert told["optimizations"][0]["outcome"] == "OPTIMIZATION_OUTCOME_APPLIED"
+    assert "8350-8399" in run("resources", "allocate", "fox", "--web-port", "8300").stdout
+    run("resources", "deallocate", "fox")
+
+
 def test_small_commands(run: Command) -> None:
     """Token, logs, version and help."""
     assert run("token").stdout == f"{TOKEN}\n"

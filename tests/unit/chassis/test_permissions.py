@@ -38,6 +38,8 @@ def test_patterns(pattern: str, permission: str, granted: bool) -> None:
         ("user", "quota.reserve", False),
         ("user", "workloads.apply", False),
         ("user", "resources.allocate", False),
+        ("user", "resources.optimize", True),
+        ("viewer", "resources.optimize", False),
         ("user", "config.update", False),
         ("viewer", "instances.list", True),
         ("viewer", "instances.watch", True),

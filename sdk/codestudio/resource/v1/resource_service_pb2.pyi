@@ -16,6 +16,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class LimitedResource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LIMITED_RESOURCE_UNSPECIFIED: _ClassVar[LimitedResource]
+    LIMITED_RESOURCE_CPU: _ClassVar[LimitedResource]
+    LIMITED_RESOURCE_MEMORY: _ClassVar[LimitedResource]
+    LIMITED_RESOURCE_STORAGE: _ClassVar[LimitedResource]
+    LIMITED_RESOURCE_PROCESSES: _ClassVar[LimitedResource]
+
+class EnforcementMeans(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ENFORCEMENT_MEANS_UNSPECIFIED: _ClassVar[EnforcementMeans]
+    ENFORCEMENT_MEANS_CGROUP: _ClassVar[EnforcementMeans]
+    ENFORCEMENT_MEANS_PROCESS_LIMIT: _ClassVar[EnforcementMeans]
+    ENFORCEMENT_MEANS_MEASURED: _ClassVar[EnforcementMeans]
+    ENFORCEMENT_MEANS_NONE: _ClassVar[EnforcementMeans]
+
 class OptimizationType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OPTIMIZATION_TYPE_UNSPECIFIED: _ClassVar[OptimizationType]
@@ -31,6 +47,16 @@ class OptimizationOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OPTIMIZATION_OUTCOME_APPLIED: _ClassVar[OptimizationOutcome]
     OPTIMIZATION_OUTCOME_AT_NEXT_START: _ClassVar[OptimizationOutcome]
     OPTIMIZATION_OUTCOME_REFUSED: _ClassVar[OptimizationOutcome]
+LIMITED_RESOURCE_UNSPECIFIED: LimitedResource
+LIMITED_RESOURCE_CPU: LimitedResource
+LIMITED_RESOURCE_MEMORY: LimitedResource
+LIMITED_RESOURCE_STORAGE: LimitedResource
+LIMITED_RESOURCE_PROCESSES: LimitedResource
+ENFORCEMENT_MEANS_UNSPECIFIED: EnforcementMeans
+ENFORCEMENT_MEANS_CGROUP: EnforcementMeans
+ENFORCEMENT_MEANS_PROCESS_LIMIT: EnforcementMeans
+ENFORCEMENT_MEANS_MEASURED: EnforcementMeans
+ENFORCEMENT_MEANS_NONE: EnforcementMeans
 OPTIMIZATION_TYPE_UNSPECIFIED: OptimizationType
 OPTIMIZATION_TYPE_SCALE_UP_CPU: OptimizationType
 OPTIMIZATION_TYPE_SCALE_UP_MEMORY: OptimizationType
@@ -89,19 +115,21 @@ class GetResourceUsageRequest(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., namespace: _Optional[str] = ..., include_history: _Optional[bool] = ...) -> None: ...
 
 class UsageSample(_message.Message):
-    __slots__ = ("time", "cpu_cores", "memory_bytes", "storage_bytes")
+    __slots__ = ("time", "cpu_cores", "memory_bytes", "storage_bytes", "processes")
     TIME_FIELD_NUMBER: _ClassVar[int]
     CPU_CORES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     STORAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     cpu_cores: float
     memory_bytes: float
     storage_bytes: float
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cpu_cores: _Optional[float] = ..., memory_bytes: _Optional[float] = ..., storage_bytes: _Optional[float] = ...) -> None: ...
+    processes: int
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cpu_cores: _Optional[float] = ..., memory_bytes: _Optional[float] = ..., storage_bytes: _Optional[float] = ..., processes: _Optional[int] = ...) -> None: ...
 
 class InstanceUsage(_message.Message):
-    __slots__ = ("instance_id", "namespace", "current", "limits", "cpu_ratio", "memory_ratio", "storage_ratio", "processes", "history")
+    __slots__ = ("instance_id", "namespace", "current", "limits", "cpu_ratio", "memory_ratio", "storage_ratio", "processes", "history", "enforcement", "limit_events")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     CURRENT_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +139,8 @@ class InstanceUsage(_message.Message):
     STORAGE_RATIO_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    ENFORCEMENT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_EVENTS_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     namespace: str
     current: UsageSample
@@ -120,7 +150,31 @@ class InstanceUsage(_message.Message):
     storage_ratio: float
     processes: int
     history: _containers.RepeatedCompositeFieldContainer[UsageSample]
-    def __init__(self, instance_id: _Optional[str] = ..., namespace: _Optional[str] = ..., current: _Optional[_Union[UsageSample, _Mapping]] = ..., limits: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., cpu_ratio: _Optional[float] = ..., memory_ratio: _Optional[float] = ..., storage_ratio: _Optional[float] = ..., processes: _Optional[int] = ..., history: _Optional[_Iterable[_Union[UsageSample, _Mapping]]] = ...) -> None: ...
+    enforcement: _containers.RepeatedCompositeFieldContainer[Enforcement]
+    limit_events: _containers.RepeatedCompositeFieldContainer[LimitEvent]
+    def __init__(self, instance_id: _Optional[str] = ..., namespace: _Optional[str] = ..., current: _Optional[_Union[UsageSample, _Mapping]] = ..., limits: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., cpu_ratio: _Optional[float] = ..., memory_ratio: _Optional[float] = ..., storage_ratio: _Optional[float] = ..., processes: _Optional[int] = ..., history: _Optional[_Iterable[_Union[UsageSample, _Mapping]]] = ..., enforcement: _Optional[_Iterable[_Union[Enforcement, _Mapping]]] = ..., limit_events: _Optional[_Iterable[_Union[LimitEvent, _Mapping]]] = ...) -> None: ...
+
+class Enforcement(_message.Message):
+    __slots__ = ("resource", "means", "limited", "message")
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    MEANS_FIELD_NUMBER: _ClassVar[int]
+    LIMITED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    resource: LimitedResource
+    means: EnforcementMeans
+    limited: bool
+    message: str
+    def __init__(self, resource: _Optional[_Union[LimitedResource, str]] = ..., means: _Optional[_Union[EnforcementMeans, str]] = ..., limited: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
+
+class LimitEvent(_message.Message):
+    __slots__ = ("time", "resource", "message")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    resource: LimitedResource
+    message: str
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resource: _Optional[_Union[LimitedResource, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ResourceUsage(_message.Message):
     __slots__ = ("instances", "total", "port_ranges_used", "port_ranges_total", "resolution")

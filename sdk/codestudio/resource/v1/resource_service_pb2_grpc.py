@@ -63,29 +63,34 @@ class ResourceServiceServicer:
     """
 
     def AllocateResources(self, request, context):
-        """Gives an instance a port range and resources. Done again for the same instance, it
-        returns what the instance has.
+        """Gives an instance a port range and resources. Done again for the same instance, it returns
+        what the instance has. It never contradicts the instance's record: one that is down, or
+        other resources than it has, is refused (ALLOCATION_CONTRADICTS); start or change the
+        instance instead. For an id that no instance has, the range is kept for ten minutes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeallocateResources(self, request, context):
-        """Takes back what an instance has. Done again, it changes nothing.
+        """Takes back what an instance has. Done again, it changes nothing. Refused while the instance
+        uses it (INSTANCE_USES_RESOURCES); stop the instance instead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetResourceUsage(self, request, context):
-        """Returns what instances use: one, a namespace's, or all.
+        """Returns what instances use: one, a namespace's, or all the caller may see. Stopped ones
+        still use disk.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OptimizeResourceAllocation(self, request, context):
-        """Recommends, and with apply carries out, sizes that fit what instances use.
+        """Recommends, and with apply carries out, sizes that fit what the running instances use: all
+        the caller may see, one, or a namespace's. Done again, it changes nothing more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

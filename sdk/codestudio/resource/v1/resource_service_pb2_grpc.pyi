@@ -35,15 +35,23 @@ class ResourceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ResourceServiceAsyncStub: ...
     AllocateResources: _grpc.UnaryUnaryMultiCallable[_resource_service_pb2.AllocateResourcesRequest, _resource_service_pb2.ResourceAllocation]
-    """Gives an instance a port range and resources. Done again for the same instance, it
-    returns what the instance has.
+    """Gives an instance a port range and resources. Done again for the same instance, it returns
+    what the instance has. It never contradicts the instance's record: one that is down, or
+    other resources than it has, is refused (ALLOCATION_CONTRADICTS); start or change the
+    instance instead. For an id that no instance has, the range is kept for ten minutes.
     """
     DeallocateResources: _grpc.UnaryUnaryMultiCallable[_resource_service_pb2.DeallocateResourcesRequest, _empty_pb2.Empty]
-    """Takes back what an instance has. Done again, it changes nothing."""
+    """Takes back what an instance has. Done again, it changes nothing. Refused while the instance
+    uses it (INSTANCE_USES_RESOURCES); stop the instance instead.
+    """
     GetResourceUsage: _grpc.UnaryUnaryMultiCallable[_resource_service_pb2.GetResourceUsageRequest, _resource_service_pb2.ResourceUsage]
-    """Returns what instances use: one, a namespace's, or all."""
+    """Returns what instances use: one, a namespace's, or all the caller may see. Stopped ones
+    still use disk.
+    """
     OptimizeResourceAllocation: _grpc.UnaryUnaryMultiCallable[_resource_service_pb2.OptimizeResourceAllocationRequest, _resource_service_pb2.OptimizationResult]
-    """Recommends, and with apply carries out, sizes that fit what instances use."""
+    """Recommends, and with apply carries out, sizes that fit what the running instances use: all
+    the caller may see, one, or a namespace's. Done again, it changes nothing more.
+    """
 
 @_typing.type_check_only
 class ResourceServiceAsyncStub(ResourceServiceStub):
@@ -51,15 +59,23 @@ class ResourceServiceAsyncStub(ResourceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AllocateResources: _aio.UnaryUnaryMultiCallable[_resource_service_pb2.AllocateResourcesRequest, _resource_service_pb2.ResourceAllocation]  # type: ignore[assignment]
-    """Gives an instance a port range and resources. Done again for the same instance, it
-    returns what the instance has.
+    """Gives an instance a port range and resources. Done again for the same instance, it returns
+    what the instance has. It never contradicts the instance's record: one that is down, or
+    other resources than it has, is refused (ALLOCATION_CONTRADICTS); start or change the
+    instance instead. For an id that no instance has, the range is kept for ten minutes.
     """
     DeallocateResources: _aio.UnaryUnaryMultiCallable[_resource_service_pb2.DeallocateResourcesRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Takes back what an instance has. Done again, it changes nothing."""
+    """Takes back what an instance has. Done again, it changes nothing. Refused while the instance
+    uses it (INSTANCE_USES_RESOURCES); stop the instance instead.
+    """
     GetResourceUsage: _aio.UnaryUnaryMultiCallable[_resource_service_pb2.GetResourceUsageRequest, _resource_service_pb2.ResourceUsage]  # type: ignore[assignment]
-    """Returns what instances use: one, a namespace's, or all."""
+    """Returns what instances use: one, a namespace's, or all the caller may see. Stopped ones
+    still use disk.
+    """
     OptimizeResourceAllocation: _aio.UnaryUnaryMultiCallable[_resource_service_pb2.OptimizeResourceAllocationRequest, _resource_service_pb2.OptimizationResult]  # type: ignore[assignment]
-    """Recommends, and with apply carries out, sizes that fit what instances use."""
+    """Recommends, and with apply carries out, sizes that fit what the running instances use: all
+    the caller may see, one, or a namespace's. Done again, it changes nothing more.
+    """
 
 class ResourceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Ports and compute: who has what, who uses how much, and what would fit better."""
@@ -70,8 +86,10 @@ class ResourceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resource_service_pb2.AllocateResourcesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resource_service_pb2.ResourceAllocation, _abc.Awaitable[_resource_service_pb2.ResourceAllocation]]:
-        """Gives an instance a port range and resources. Done again for the same instance, it
-        returns what the instance has.
+        """Gives an instance a port range and resources. Done again for the same instance, it returns
+        what the instance has. It never contradicts the instance's record: one that is down, or
+        other resources than it has, is refused (ALLOCATION_CONTRADICTS); start or change the
+        instance instead. For an id that no instance has, the range is kept for ten minutes.
         """
 
     @_abc_1.abstractmethod
@@ -80,7 +98,9 @@ class ResourceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resource_service_pb2.DeallocateResourcesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Takes back what an instance has. Done again, it changes nothing."""
+        """Takes back what an instance has. Done again, it changes nothing. Refused while the instance
+        uses it (INSTANCE_USES_RESOURCES); stop the instance instead.
+        """
 
     @_abc_1.abstractmethod
     def GetResourceUsage(
@@ -88,7 +108,9 @@ class ResourceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resource_service_pb2.GetResourceUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resource_service_pb2.ResourceUsage, _abc.Awaitable[_resource_service_pb2.ResourceUsage]]:
-        """Returns what instances use: one, a namespace's, or all."""
+        """Returns what instances use: one, a namespace's, or all the caller may see. Stopped ones
+        still use disk.
+        """
 
     @_abc_1.abstractmethod
     def OptimizeResourceAllocation(
@@ -96,6 +118,8 @@ class ResourceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resource_service_pb2.OptimizeResourceAllocationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resource_service_pb2.OptimizationResult, _abc.Awaitable[_resource_service_pb2.OptimizationResult]]:
-        """Recommends, and with apply carries out, sizes that fit what instances use."""
+        """Recommends, and with apply carries out, sizes that fit what the running instances use: all
+        the caller may see, one, or a namespace's. Done again, it changes nothing more.
+        """
 
 def add_ResourceServiceServicer_to_server(servicer: ResourceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -20,6 +20,11 @@ _TRASH = ".trash"  # no instance can be called that
 _SKELETON = Path("/etc/skel")
 _SKELETON_FILES = (".bashrc", ".profile", ".bash_logout")
 _SKELETON_BYTES = 64 * 1024
+_ON_A_FULL_DISK = """
+# At its disk limit (CodeStudio) a write fails with "File too large", as any other error. Without
+# this line it ends the program that writes, be it this shell.
+trap '' XFSZ
+"""
 _BLOCK = 512
 
 
@@ -140,6 +145,8 @@ class Directories:
             with contextlib.suppress(OSError):
                 if source.is_file() and source.stat().st_size <= _SKELETON_BYTES:
                     (self.root / name).write_bytes(source.read_bytes())
+        with contextlib.suppress(OSError), (self.root / ".bashrc").open("a") as file:
+            file.write(_ON_A_FULL_DISK)
 
 
 class InstanceRoot:
@@ -152,6 +159,14 @@ class InstanceRoot:
     def of(self, instance_id: str) -> Directories:
         """Give the directories of an instance; its id must have been validated."""
         return Directories(self._root / instance_id)
+
+    def free(self) -> int:
+        """Give the bytes that are free on their file system."""
+        try:
+            status = os.statvfs(self._root)
+        except OSError:
+            return 0
+        return status.f_bavail * status.f_frsize
 
     def discard(self, instance_id: str) -> bool:
         """Take an instance's directories away in one step; whether there were any.

@@ -44,6 +44,7 @@ class Editors:
         editor_command: str,
         starts_at_once: int,
         auto_create_paths: Callable[[], bool],
+        on_spawn: Callable[[Spec, Identity], None],
         on_exit: Callable[[str], None],
     ) -> None:
         """Begin with no editors.
@@ -57,6 +58,7 @@ class Editors:
             editor_command: The editor, or empty to look it up.
             starts_at_once: Editors that may be starting at one time; others wait their turn.
             auto_create_paths: Tells whether a start makes the directories that are missing.
+            on_spawn: Told of each editor before it begins its work; may block some ms.
             on_exit: Told of each instance whose editor ended by itself.
         """
         self._state = state
@@ -67,6 +69,7 @@ class Editors:
         self._editor_command = editor_command
         self._starting = asyncio.Semaphore(starts_at_once)
         self._auto_create_paths = auto_create_paths
+        self._on_spawn = on_spawn
         self._on_exit = on_exit
         self._processes: dict[str, EditorProcess] = {}
 
@@ -127,6 +130,7 @@ class Editors:
             os.close(prepared.log)
         workload = dataclasses.replace(promise, runtime_id=f"pid {identity.pid}")
         self._state.put(Record(workload, identity, prepared.log_position))
+        await asyncio.to_thread(self._on_spawn, spec, identity)
         self._watch(name, EditorProcess(identity, child, gate))
         await self._state.try_save(name)
         _log.info("editor started", instance_id=name, pid=identity.pid, port=spec.web_port)

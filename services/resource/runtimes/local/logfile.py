@@ -28,6 +28,16 @@ def open_for_writing(directories: Directories) -> tuple[int, int]:
     return descriptor, size
 
 
+def note(directories: Directories, line: str) -> None:
+    """Add a line of our own. Raises OSError or ValueError as `open_for_writing`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    descriptor = directories.open_beneath(_FOLDER, _NAME, flags=flags)
+    try:
+        os.write(descriptor, f"{line}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
 def tail(directories: Directories, lines: int, *, since: int = 0) -> list[str]:
     """Give the last lines, oldest first; of the log before it too where there are too few.
 

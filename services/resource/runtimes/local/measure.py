@@ -18,10 +18,24 @@ _DISK_SHARE = 50
 many files a developer has."""
 
 
+_NEAR = 0.9
+"""Share of a limit from which on it may soon be passed."""
+_NEAR_EVERY = 5.0
+_NEAR_SHARE = 20
+"""The same where an instance is close to its limit of disk: it will soon be over it."""
+
+_HURRIED_EVERY = 2.0
+_HURRIED_SHARE = 10
+"""The same where somebody waits for it: writes are stopped until files are removed."""
+
+
 @dataclasses.dataclass(slots=True)
 class _Disk:
     size: int = 0
-    next_walk: float = 0.0
+    walked_at: float = float("-inf")
+    took: float = 0.0
+    free: int = 0
+    """What was free on its file system then."""
 
 
 class Meter:
@@ -54,12 +68,12 @@ class Meter:
             found[instance_id] = Measurement(
                 cpu_cores=sum(self._cores(one, now) for one in members),
                 memory=procfs.memory(one.pid for one in members),
-                storage=self._storage(instance_id),
+                storage=self.disk(instance_id),
                 processes=len(members),
             )
         self._observer.keep(running)
         for instance_id in idle:
-            found[instance_id] = Measurement(0.0, 0, self._storage(instance_id), 0)
+            found[instance_id] = Measurement(0.0, 0, self.disk(instance_id), 0)
         self._ticks = used
         self._measured_at = now
         self._disks = {name: disk for name, disk in self._disks.items() if name in found}
@@ -74,13 +88,28 @@ class Meter:
         seconds = max(now - since, 1 / procfs.TICKS)
         return (process.ticks - (before or 0)) / procfs.TICKS / seconds
 
-    def _storage(self, instance_id: str) -> int:
+    def disk(self, instance_id: str, *, limit: int = 0, hurried: bool = False) -> int:
+        """Give the disk an instance uses, in bytes, as of a minute ago or less long.
+
+        Args:
+            instance_id: The instance.
+            limit: What it may use: it is looked at more often when it may be over that soon, by
+                its size or by what was written to the whole file system since. 0 for none.
+            hurried: Whether somebody waits for it to shrink.
+        """
         disk = self._disks.setdefault(instance_id, _Disk())
+        free = self._root.free()
+        every, share = _DISK_EVERY, _DISK_SHARE
+        if hurried:
+            every, share = _HURRIED_EVERY, _HURRIED_SHARE
+        elif limit and (
+            disk.size >= _NEAR * limit or disk.free - free > _NEAR * (limit - disk.size) / 2
+        ):
+            every, share = _NEAR_EVERY, _NEAR_SHARE
         begin = time.monotonic()
-        if begin >= disk.next_walk:
+        if begin >= disk.walked_at + max(every, disk.took * share):
             disk.size = self._root.of(instance_id).size()
-            took = time.monotonic() - begin
-            disk.next_walk = begin + max(_DISK_EVERY, took * _DISK_SHARE)
+            disk.walked_at, disk.took, disk.free = begin, time.monotonic() - begin, free
         return disk.size
 
 

@@ -1,6 +1,7 @@
 """Runs editors as processes: one thing at a time to each, and all taken over after a restart."""
 
 import asyncio
+import contextlib
 import dataclasses
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -11,7 +12,8 @@ import structlog
 
 from services.chassis import clock, errors
 from services.resource.changes import Changes
-from services.resource.runtimes.local import adoption, ending, logfile, procfs, start
+from services.resource.limits import Enforcement, Event
+from services.resource.runtimes.local import adoption, ending, logfile, procfs, start, warden, wards
 from services.resource.runtimes.local.activity import MEASURED, Observer, Thresholds
 from services.resource.runtimes.local.background import Background
 from services.resource.runtimes.local.directories import InstanceRoot
@@ -20,7 +22,15 @@ from services.resource.runtimes.local.measure import Meter
 from services.resource.runtimes.local.notices import write_notice
 from services.resource.runtimes.local.records import Record
 from services.resource.runtimes.local.state import State
-from services.resource.workload import Activity, Failure, Measurement, Phase, Spec, Workload
+from services.resource.workload import (
+    Activity,
+    Failure,
+    Measurement,
+    Phase,
+    Resources,
+    Spec,
+    Workload,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -28,6 +38,8 @@ _RESYNC_EVERY = 10.0
 _LOCK_RETRY = 0.2
 _LEFTOVERS_GRACE = 1.0
 """Seconds that what a dead editor left behind may take to end: its next start waits for it."""
+
+_POLICY = wards.Policy()
 
 Result = TypeVar("Result")
 
@@ -49,6 +61,8 @@ class LocalRuntime:
         editor_command: str,
         stop_grace: float,
         starts_at_once: int = 4,
+        limits: wards.Policy = _POLICY,
+        look_every: float = 2.0,
         auto_create_paths: Callable[[], bool] = lambda: True,
         thresholds: Thresholds = MEASURED,
     ) -> None:
@@ -69,8 +83,14 @@ class LocalRuntime:
             editor_command=editor_command,
             starts_at_once=starts_at_once,
             auto_create_paths=auto_create_paths,
+            on_spawn=self._admit,
             on_exit=self._clean_soon,
         )
+        self._warden = warden.Warden(
+            stack_id=stack_id, root=self._root, meter=self._meter, policy=limits
+        )
+        self._look_every = look_every
+        self._look = asyncio.Event()
         # Instances of which something may run although their editor does not.
         self._unclean: set[str] = set()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -99,6 +119,7 @@ class LocalRuntime:
             await self._take_over()
             self._is_ready = True
             self._background.start(self._free_disk())
+            self._background.start(self._hold())
             while True:
                 await self._end_leftovers()
                 await asyncio.sleep(_RESYNC_EVERY)
@@ -159,6 +180,14 @@ class LocalRuntime:
             idle = [instance_id for instance_id in known if instance_id not in running]
             return await asyncio.to_thread(self._meter.measure, running, idle)
 
+    def enforcement(self, instance_id: str, resources: Resources) -> Sequence[Enforcement]:
+        """See Runtime."""
+        return self._warden.enforcement(instance_id, resources)
+
+    def limit_events(self, instance_id: str) -> Sequence[Event]:
+        """See Runtime."""
+        return self._warden.events(instance_id)
+
     def port_is_free(self, port: int) -> bool:
         """See Runtime."""
         return start.port_is_free(port)
@@ -173,6 +202,7 @@ class LocalRuntime:
                     changed = dataclasses.replace(record.workload, spec=spec)
                     record = self._state.put(dataclasses.replace(record, workload=changed))
                     await self._state.try_save(name)
+                    self._look.set()
                 return record.workload
             await self._end(name, self._stop_grace)
         elif name in self._unclean:
@@ -206,6 +236,7 @@ class LocalRuntime:
         if await asyncio.to_thread(self._root.discard, instance_id):
             self._background.start(self._free_disk())
         self._state.remove(instance_id)
+        self._warden.forget(instance_id)
         await self._state.save(instance_id)
 
     async def _end(self, instance_id: str, grace: float) -> None:
@@ -215,6 +246,29 @@ class LocalRuntime:
     async def _free_disk(self) -> None:
         async with self._freeing:
             await asyncio.to_thread(self._root.empty_trash)
+
+    def _admit(self, spec: Spec, identity: procfs.Identity) -> None:
+        self._warden.admit(spec.instance_id, spec.resources, identity)
+
+    async def _hold(self) -> None:
+        """Hold instances to their limits, now and then and whenever limits change."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._look_every):
+                    await self._look.wait()
+            self._look.clear()
+            held = {}
+            for name, identity in self._editors.running().items():
+                record = self._state.get(name)
+                if record is not None and record.workload.spec is not None:
+                    workload = record.workload
+                    ready = workload.phase is Phase.READY
+                    held[name] = wards.Held(identity, record.workload.spec.resources, ready)
+            try:
+                async with self._measuring:
+                    await asyncio.to_thread(self._warden.look, held)
+            except OSError as error:
+                _log.warning("limits were not looked at", error=str(error))
 
     async def _take_over(self) -> None:
         """Make what we remember and what runs one again."""
