@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from services.chassis.settings import Configured, ServiceSettings
 
@@ -58,8 +58,8 @@ class InstanceSettings(ServiceSettings):
     )
     """Stop an instance that says nothing itself after so long without use; 0 for never."""
 
-    idle_timeouts: Annotated[dict[str, float], Configured("lifetime.idle_timeouts")] = Field(
-        default_factory=dict
+    idle_timeouts: Annotated[dict[str, NonNegativeFloat], Configured("lifetime.idle_timeouts")] = (
+        Field(default_factory=dict)
     )
     """The same for namespaces by name, as a JSON object such as ``{"cs101": 3600}``."""
 
@@ -68,8 +68,8 @@ class InstanceSettings(ServiceSettings):
     )
     """Stop an instance that says nothing itself so long after its start; 0 for never."""
 
-    max_lifetimes: Annotated[dict[str, float], Configured("lifetime.max_lifetimes")] = Field(
-        default_factory=dict
+    max_lifetimes: Annotated[dict[str, NonNegativeFloat], Configured("lifetime.max_lifetimes")] = (
+        Field(default_factory=dict)
     )
     """The same for namespaces by name, as a JSON object."""
 

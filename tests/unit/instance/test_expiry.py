@@ -350,3 +350,12 @@ def test_a_change_answers_with_what_is_in_force() -> None:
 
     with time_of(world):
         assert asyncio.run(change()).limits == Limits(120_000, 0)
+
+
+def test_a_default_is_no_negative_time() -> None:
+    """Which would stop everything at once."""
+    for field in ("idle_timeouts", "max_lifetimes"):
+        with pytest.raises(ValueError, match=field):
+            InstanceSettings(**{field: {"team": -1}})
+    with pytest.raises(ValueError, match="default_idle_timeout"):
+        InstanceSettings(default_idle_timeout=-1)
