@@ -31,10 +31,20 @@ _QUIET = (
 @contextlib.asynccontextmanager
 async def opened() -> AsyncIterator[Page]:
     """Open a window of 1280 by 800 in a fresh profile."""
+    async with people(1) as (page,):
+        yield page
+
+
+@contextlib.asynccontextmanager
+async def people(count: int) -> AsyncIterator[list[Page]]:
+    """Open a window of 1280 by 800 for each of several people, who share no cookies."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(_QUIET))
         try:
-            yield await browser.new_page(viewport={"width": 1280, "height": 800})
+            yield [
+                await browser.new_page(viewport={"width": 1280, "height": 800})
+                for _ in range(count)
+            ]
         finally:
             await browser.close()
 

@@ -2,6 +2,7 @@
 
 import { indentWithTab } from "@codemirror/commands";
 import { EditorState } from "@codemirror/state";
+import { oneDark } from "@codemirror/theme-one-dark";
 import { EditorView, keymap } from "@codemirror/view";
 import { basicSetup } from "codemirror";
 import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
@@ -67,6 +68,7 @@ function open(): void {
         EditorView.contentAttributes.of({ "aria-label": page.path }),
         EditorState.readOnly.of(page.readonly),
         languageOf(page.path),
+        matchMedia("(prefers-color-scheme: dark)").matches ? oneDark : [],
         yCollab(text, provider.awareness),
       ],
     }),

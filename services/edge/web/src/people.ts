@@ -12,7 +12,7 @@ interface Person {
 export function colourOf(subject: string): { color: string; colorLight: string } {
   let hash = 0;
   for (const character of subject) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 360;
-  return { color: `hsl(${hash} 70% 38%)`, colorLight: `hsl(${hash} 70% 60% / 30%)` };
+  return { color: `hsl(${hash} 65% 32%)`, colorLight: `hsl(${hash} 70% 60% / 30%)` };
 }
 
 /** Keeps the people of a document listed in `list`, ourselves last. */
