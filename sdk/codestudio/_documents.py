@@ -12,7 +12,7 @@ from codestudio._document_types import (
     DocumentRevision,
     RevisionText,
 )
-from codestudio._live import people
+from codestudio._live import presence
 from codestudio._live.connection import Connection
 from codestudio._live.document import AsyncDocument
 from codestudio._live.units import OffsetUnit
@@ -67,7 +67,7 @@ class AsyncDocuments:
             connect=self._connect,
             prepare=prepare,
             pause=self._transport.retry.pause,
-            user=people.user_of(user, self._transport.connection.token or ""),
+            user=presence.user_of(user, self._transport.connection.token or ""),
             timeout=timeout or self._transport.timeout,
             saved=saved or ("", b""),
         )

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from codestudio import _errors
 from codestudio._folder.files import MAX_BYTES, Files
-from codestudio._folder.follower import Follower, Tell, Told
+from codestudio._folder.follower import Follower
+from codestudio._folder.owner import Tell, Told
 from codestudio._folder.records import Record, Records
 from codestudio._folder.rules import Rules, path_problem
 from codestudio._live.document import AsyncDocument

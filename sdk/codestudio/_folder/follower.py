@@ -2,15 +2,13 @@
 
 import asyncio
 import datetime
-import enum
-from collections.abc import Callable
-from typing import Protocol
 
 from codestudio import _errors
 from codestudio._document_types import ConnectionState, Role
-from codestudio._folder.files import Content, Files
-from codestudio._folder.origin import History, nearest
-from codestudio._folder.records import Record, Records
+from codestudio._folder.files import Content
+from codestudio._folder.origin import History, remembered
+from codestudio._folder.owner import Owner, Told
+from codestudio._folder.records import Record
 from codestudio._live import edits
 from codestudio._live.document import AsyncDocument
 
@@ -25,50 +23,6 @@ _CARRIED = 5
 """How often a difference is looked for in a thread, where the loop goes on meanwhile."""
 
 _RETRY_FIRST, _RETRY_MOST = 1.0, 30.0
-
-
-class Told(enum.StrEnum):
-    """What is told about a file."""
-
-    SENT = "sent"
-    """What was done to the file is in the document."""
-    WRITTEN = "written"
-    """What was done to the document is in the file."""
-    REMOVED = "removed"
-    """The document was deleted, and so is the file."""
-    DELETED = "deleted"
-    """The file was removed, and so is the document."""
-    KEPT = "kept"
-    """A text was set aside, where nobody could tell how to merge it."""
-    SKIPPED = "skipped"
-    """The file is not carried."""
-    FAILED = "failed"
-    """Something could not be done, and is tried again."""
-
-
-Tell = Callable[[Told, str, str], None]
-"""Takes what happened, the path, and more about it."""
-
-
-class Owner(Protocol):
-    """What a follower asks of the folder as a whole."""
-
-    files: Files
-    records: Records
-    tell: Tell
-    slots: asyncio.Semaphore
-
-    def open(self, path: str, content: str | None, saved: Record | None) -> AsyncDocument:
-        """Give a document that is not open yet."""
-        ...
-
-    async def delete(self, path: str, text: str) -> bool:
-        """Delete a document that has this text; False where it has another."""
-        ...
-
-    def let_go(self, path: str) -> None:
-        """Forget a follower: there is neither file nor document any more."""
-        ...
 
 
 class Follower:
@@ -179,7 +133,7 @@ class Follower:
             await document.connect()
             if record is not None:
                 # Before anything of others has come, and also if the document is gone.
-                self.base = _closer(disk.text, record, document.text)
+                self.base = remembered(disk.text, record, document.text)
             await document.ready()
         except BaseException:
             await document.close(0)
@@ -342,17 +296,6 @@ async def _carry(document: AsyncDocument, base: str, text: str) -> None:
             document.edit(own)
             return
     document.set_text(text, base=base)  # it does not stand still: at once, then
-
-
-def _closer(disk: str | None, record: Record, state: str) -> str | None:
-    """Tell which text the file had when it was looked at last.
-
-    A run that was killed may have written the state's text, or not: the one it is nearest to.
-    Where it is gone, what is remembered decides: if that is old, the file comes again.
-    """
-    if disk is None or record.base is None or disk == record.base:
-        return record.base
-    return nearest(disk, (state, record.base))
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
+from codestudio._folder.records import Record
 from codestudio._live import edits
 
 _MOST = 16
@@ -51,3 +52,14 @@ def nearest(saved: str, texts: Iterable[str]) -> str:
         return sum(len(each.deleted) + len(each.inserted) for each in found)
 
     return min(texts, key=distance)
+
+
+def remembered(disk: str | None, record: Record, state: str) -> str | None:
+    """Tell which text the file had when it was looked at last.
+
+    A run that was killed may have written the state's text, or not: the one it is nearest to.
+    Where it is gone, what is remembered decides: if that is old, the file comes again.
+    """
+    if disk is None or record.base is None or disk == record.base:
+        return record.base
+    return nearest(disk, (state, record.base))

@@ -8,7 +8,7 @@ from typing import Any, Self
 from codestudio import _document_types as types
 from codestudio import _errors
 from codestudio._document_types import ConnectionState, Cursor, DocumentChange, Role
-from codestudio._live import crdt, edits, positions, units
+from codestudio._live import crdt, edits, presence, units
 from codestudio._live.changes import Changes
 from codestudio._live.connection import Connection
 from codestudio._live.edits import Edit
@@ -51,7 +51,6 @@ class AsyncDocument:
         self._saved = saved
         self._connection: Connection | None = None
         self._session: Session | None = None
-        self._cursor: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._readers: list[Changes] = []
         self._moved = asyncio.Event()  # set, and made anew, whenever anything happens
         self._error: _errors.CodeStudioError | None = None
@@ -207,19 +206,7 @@ class AsyncDocument:
     @property
     def cursors(self) -> list[Cursor]:
         """The others who have the document open, and where they are in it."""
-        session = self.session
-        found = []
-        for client, state in sorted(session.awareness.others(_now()).items()):
-            user = state.get("user")
-            user = user if isinstance(user, dict) else {}
-            place = state.get("cursor") or state.get("selection")
-            place = place if isinstance(place, dict) else {}
-            anchor, head = (
-                positions.find(session.replica, place.get(end)) for end in ("anchor", "head")
-            )
-            name, color = (str(user.get(key) or "") for key in ("name", "color"))
-            found.append(Cursor(client, name, color, anchor, anchor if head is None else head))
-        return found
+        return presence.cursors(self.session, _now())
 
     def set_cursor(
         self,
@@ -232,14 +219,11 @@ class AsyncDocument:
 
         It stays at its place in the text while that is edited.
         """
-        replica = self.session.replica
-        self._cursor = None
+        place = None
         if anchor is not None:
             ends = (anchor, anchor if head is None else head)
-            places = [units.to_code_points(self.text, end, unit) for end in ends]
-            named = [positions.name(replica, place) for place in places]
-            self._cursor = (named[0], named[1])
-        self._show()
+            place = [units.to_code_points(self.text, end, unit) for end in ends]
+        self._show(place)
 
     # The connection.
 
@@ -282,7 +266,7 @@ class AsyncDocument:
             epoch=epoch,
             state=state,
         )
-        self._show()
+        self._show(None)
         connection.add(self)
         if state:
             return self  # it can be worked on at once, and is merged when there is a connection
@@ -382,10 +366,8 @@ class AsyncDocument:
         for reader in self._readers:
             reader.put(change)
 
-    def _show(self) -> None:
-        state: dict[str, Any] = {"user": self._user}
-        if self._cursor is not None:
-            state["cursor"] = {"anchor": self._cursor[0], "head": self._cursor[1]}
+    def _show(self, place: Sequence[int] | None) -> None:
+        state = presence.state(self.session, self._user, place)
         if self.session.awareness.set_state(state) and self._connection is not None:
             self._connection.wake()
 

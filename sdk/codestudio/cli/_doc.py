@@ -175,6 +175,21 @@ def restore(
     )
 
 
+@command(app, "delete")
+def delete(
+    session: Session,
+    path: PathOf,
+    *,
+    project: Project,
+    namespace: Namespace = "default",
+    revision: Annotated[int, typer.Option(help="Only if it is still at this.", min=0)] = 0,
+) -> None:
+    """Delete a document, for all. Example: codestudio doc delete -p shop old.py."""
+    with session.client() as client:
+        client.documents.delete(project, path, namespace, revision=revision)
+    session.show({"path": path, "deleted": True}, lambda: _output.say(f"{path} is deleted"))
+
+
 async def _edit(
     session: Session,
     program: str,

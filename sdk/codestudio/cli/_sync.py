@@ -15,7 +15,7 @@ import typer
 import codestudio
 from codestudio._folder.files import MAX_BYTES
 from codestudio._folder.folder import Folder
-from codestudio._folder.follower import Told
+from codestudio._folder.owner import Told
 from codestudio._folder.project import ClientProject
 from codestudio.cli import _exit, _output
 from codestudio.cli._session import Session, command

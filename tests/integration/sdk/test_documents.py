@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import codestudio
 import pycrdt
 import pytest
+from codestudio._live import connection
 from codestudio.collaboration.v1 import collaborate_pb2
 from codestudio.common.v1 import error_pb2
 
@@ -237,6 +238,27 @@ async def test_the_service_cannot_store_now(two: Two, desk: Desk) -> None:
         desk.do(lambda: [o.put_nowait(Response(channel=channel, error=error)) for o in desk._outs])
         await doc.flush(20)
         assert desk.text("a") == "kept"
+
+
+async def test_a_silent_server(two: Two, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream on which nothing is heard counts as dead, and is made anew; no edit is lost."""
+    monkeypatch.setattr(connection, "SILENCE", 0.5)
+    async with two[0].documents.open("p", "a", content="") as doc:
+        streams = desk.streams
+        desk.unseat()
+        doc.insert(0, "kept")
+        await doc.flush(20)
+        assert desk.streams > streams
+        assert desk.text("a") == "kept"
+
+
+async def test_one_shows_that_one_is_alive(
+    two: Two, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server hears from a client that does nothing."""
+    monkeypatch.setattr(connection, "_HEARTBEAT", 0.2)
+    async with two[0].documents.open("p", "a", content=""):
+        await until(lambda: any(each.WhichOneof("message") == "heartbeat" for each in desk.heard))
 
 
 async def test_viewers_only_read(two: Two, desk: Desk) -> None:

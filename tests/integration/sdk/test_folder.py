@@ -9,7 +9,7 @@ from pathlib import Path
 import codestudio
 import pytest
 from codestudio._folder.folder import Folder
-from codestudio._folder.follower import Told
+from codestudio._folder.owner import Told
 from codestudio._folder.project import ClientProject
 
 from tests.integration.sdk.desk import Desk

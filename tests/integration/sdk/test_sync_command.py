@@ -178,10 +178,15 @@ async def test_watching_a_document(desk: Desk) -> None:
         await output(running)
 
 
-async def test_reading_a_document(desk: Desk) -> None:
-    """`doc cat` gives the bytes of the text, line endings included."""
+async def test_reading_and_deleting(desk: Desk) -> None:
+    """`doc cat` gives the bytes of the text, line endings included; `doc delete` ends it."""
     async with codestudio.AsyncClient(desk.url, token="t") as client:
         await client.documents.create("p", "a", "é\r\n🙂")
     assert await output(await command(desk, "doc", "cat", "-p", "p", "a")) == "é\r\n🙂"
     listed = await output(await command(desk, "doc", "list", "-p", "p", "-o", "json"))
     assert [each["name"]["path"] for each in json.loads(listed)["documents"]] == ["a"]
+    await output(await command(desk, "doc", "delete", "-p", "p", "a"))
+    assert desk.documents == {}
+    gone = await command(desk, "doc", "cat", "-p", "p", "a")
+    await output(gone)
+    assert gone.returncode == 3

@@ -1,0 +1,217 @@
+"""What a folder that follows a project is made of: rules, files, records, origins."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import codestudio
+import pytest
+from codestudio._folder.files import Files
+from codestudio._folder.origin import History, remembered
+from codestudio._folder.records import Record, Records
+from codestudio._folder.rules import Rules, path_problem
+
+
+def put(root: Path, **texts: str) -> None:
+    """Make files; a dot in a name is written as two underscores."""
+    for name, text in texts.items():
+        (root / name.replace("__", ".")).write_text(text)
+
+
+def test_gitignore_as_git_reads_it(tmp_path: Path) -> None:
+    """The nearest file decides; what is in an ignored folder is ignored; ! brings back."""
+    for folder in ("build", "src/build", "src/keep", ".git", "sub/.git"):
+        (tmp_path / folder).mkdir(parents=True)
+    put(tmp_path, __gitignore="*.log\nbuild/\n!keep.log\n/top\n")
+    put(tmp_path / "src", __gitignore="*.tmp\n!b.log\n")
+    for name in (
+        "a.py",
+        "a.log",
+        "keep.log",
+        "top",
+        "build/x",
+        "src/build/keep.log",
+        "src/top",
+        "src/b.log",
+        "src/c.log",
+        "src/d.tmp",
+        "src/keep/e",
+        ".git/config",
+        "sub/.git/config",
+        "a.py~",
+        ".a.py.swp",
+    ):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "links").symlink_to("/etc")
+    links: list[str] = []
+    found = sorted(Rules(tmp_path, ["e"]).walk(links.append))
+    carried = [".gitignore", "a.py", "keep.log", "src/.gitignore", "src/b.log", "src/top"]
+    assert found == carried
+    assert sorted(links) == ["link", "links"]
+    rules = Rules(tmp_path, ["e"])
+    assert not any(rules.ignored(path) for path in found)
+    assert rules.ignored("src/build/keep.log")
+    assert rules.ignored("x/.git/config")
+
+
+def test_paths_no_document_has() -> None:
+    """A name that the contract has no place for is said to have none."""
+    assert path_problem("a/b c/é🙂.py") == ""
+    for path in ("a\\b", "a\nb", "x" * 1025, "a\udc80"):
+        assert path_problem(path) != ""
+
+
+def test_a_file_is_exchanged(tmp_path: Path) -> None:
+    """What stood in its place comes out, mode and owner stay, and nothing is left behind."""
+    files = Files(tmp_path)
+    put(tmp_path, a="x")
+    (tmp_path / "a").chmod(0o751)
+    assert files.replace("a", "new", "x") == "x"
+    assert files.replace("a", "newer\r\n", "not this") == "new"
+    assert (tmp_path / "a").read_bytes() == b"newer\r\n"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o751
+    assert files.replace("deep/er/b", "b", None) is None
+    assert files.replace("deep/er/b", "c", None) == "b"
+    assert not files.remove("deep/er/b", "b")
+    assert files.read("deep/er/b").text == "c"
+    assert files.remove("deep/er/b", "c")
+    assert not (tmp_path / "deep").exists()
+    assert list(files.left_behind()) == []
+
+
+def test_an_editor_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    """An editor that has just emptied the file to write it anew is waited for, and lost nothing."""
+    files = Files(tmp_path)
+    put(tmp_path, a="x")
+    with (tmp_path / "a").open("w") as editor:
+
+        def write() -> None:
+            time.sleep(0.1)
+            editor.write("what the editor wrote")
+            editor.flush()
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        assert files.replace("a", "from others", "x") == "what the editor wrote"
+        writing.join()
+    assert files.read("a").text == "from others"
+
+
+def test_two_writers_at_once(tmp_path: Path) -> None:
+    """What an editor saves between our look and our write comes out: it is not overwritten."""
+    files = Files(tmp_path)
+    put(tmp_path, a="0")
+    found: list[str | None] = []
+
+    def edit() -> None:
+        for number in range(300):
+            temporary = tmp_path / "new~"
+            temporary.write_text(f"editor {number}")
+            temporary.rename(tmp_path / "a")
+
+    editing = threading.Thread(target=edit)
+    editing.start()
+    while editing.is_alive():
+        found.append(files.replace("a", "ours", "ours"))
+    editing.join()
+    saved = {f"editor {number}" for number in range(300)}
+    assert saved & set(found)
+    assert set(found) <= saved | {"ours", "0"}
+
+
+@pytest.mark.parametrize("way", ["file", "folder"])
+def test_links_lead_nowhere(tmp_path: Path, way: str) -> None:
+    """Nothing is read, written or removed through a link, whenever it was made."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    put(outside, secret="secret")
+    root = tmp_path / "root"
+    files = Files(root)
+    if way == "file":
+        (root / "a").symlink_to(outside / "secret")
+        path = "a"
+    else:
+        (root / "a").symlink_to(outside)
+        path = "a/secret"
+    assert files.read(path).text is None
+    assert "link" in files.read(path).problem
+    for expected in ("secret", None):
+        with pytest.raises(OSError, match=r"link|in the way"):
+            files.replace(path, "x", expected)
+    if way == "folder":
+        with pytest.raises(OSError, match="link"):
+            files.remove(path, "secret")
+    assert (outside / "secret").read_text() == "secret"
+
+
+def test_what_is_no_text(tmp_path: Path) -> None:
+    """Binary, other encodings, large files and what is no file are told apart from nothing."""
+    files = Files(tmp_path, max_bytes=10)
+    (tmp_path / "binary").write_bytes(b"a\0")
+    (tmp_path / "latin").write_bytes("é".encode("latin-1"))
+    (tmp_path / "large").write_text("x" * 11)
+    (tmp_path / "fits").write_text("x" * 10)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("binary", "latin", "large", "folder", "pipe"):
+        assert files.read(name).text is None
+        assert files.read(name).problem, name
+    assert files.read("fits").text == "x" * 10
+    assert files.read("none") == (None, "", True)
+    assert files.read("fits/none") == (None, "", True)
+
+
+def test_records(tmp_path: Path) -> None:
+    """What is remembered comes back whole, or, once damaged, not at all."""
+    records = Records(tmp_path)
+    records.open({"project": "p"})
+    kept = [
+        Record("a/é", "e1", b"\x00\n\xff", "base 🙂\n"),
+        Record("b", "e2", b"", None),
+        Record("c", "e3", b"x", ""),
+    ]
+    for each in kept:
+        records.put(each)
+    assert sorted(records.all()) == sorted(kept, key=lambda each: each.path)
+    records.drop("b")
+    records.drop("b")
+    victim = next(file for file in (tmp_path / ".codestudio-sync/documents").iterdir())
+    victim.write_bytes(victim.read_bytes()[:-1])
+    assert len(list(records.all())) == 1
+    with pytest.raises(codestudio.FailedPrecondition, match="another codestudio sync"):
+        Records(tmp_path).open({"project": "p"})
+    records.close()
+    with pytest.raises(codestudio.FailedPrecondition, match="follows project"):
+        Records(tmp_path).open({"project": "q"})
+    Records(tmp_path).open({"project": "p"})
+
+
+def test_from_which_text_a_save_was_made() -> None:
+    """An editor's old buffer is known for one; what is brought back to the letter is meant so."""
+    history = History()
+    old, current = "one\ntwo\nthree\n", "one\n2 of others\nthree\n"
+    history.replaced(old)
+    assert history.origin_of("one\ntwo\nthree!\n", current) == old
+    assert history.origin_of("one\n2 of others\nthree!\n", current) == current
+    assert history.origin_of(old, current) == current
+    assert History().origin_of("anything", current) == current
+
+
+@pytest.mark.parametrize(
+    ("disk", "base", "state", "expected"),
+    [
+        ("old", "old", "new", "old"),  # killed before the file was written
+        ("new", "old", "new", "new"),  # killed after it
+        (None, "old", "new", "old"),  # removed since
+        (None, None, "new", None),  # never written
+        ("one two three four!", "one two three four", "1 2 3 4", "one two three four"),
+        ("1 2 3 4!", "one two three four", "1 2 3 4", "1 2 3 4"),
+    ],
+)
+def test_where_a_run_was_killed(
+    disk: str | None, base: str | None, state: str, expected: str | None
+) -> None:
+    """What a run that was killed had done to the file is told from the file."""
+    assert remembered(disk, Record("a", "e", b"", base), state) == expected
