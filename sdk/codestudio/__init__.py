@@ -12,6 +12,14 @@ services' calls with their own messages (`AsyncClient.instance_service` and so o
 repetition, errors), and the client's handles.
 """
 
+from codestudio._activity_types import (
+    ActivityType,
+    CodeEvent,
+    Event,
+    MessageEvent,
+    MessageReceipt,
+    StateEvent,
+)
 from codestudio._amounts import Amounts
 from codestudio._client import AsyncClient
 from codestudio._config_types import (
@@ -104,7 +112,9 @@ from codestudio._quotas import Quota, QuotaCheck, QuotaShortage
 from codestudio._reconciliation import QuotaRepair, Reconciliation, RepairKind
 from codestudio._reservations import Reservation
 from codestudio._retry import RetryPolicy
+from codestudio._subscription import AsyncSubscription
 from codestudio._sync import Client
+from codestudio._sync_activity import Subscription
 from codestudio._sync_config import ConfigurationWatch
 from codestudio._sync_documents import Document
 from codestudio._sync_instances import Instance
@@ -115,6 +125,7 @@ from codestudio._watch import AsyncWatch
 
 __all__ = [
     "Aborted",
+    "ActivityType",
     "AlreadyExists",
     "Amounts",
     "AsyncClient",
@@ -122,6 +133,7 @@ __all__ = [
     "AsyncDocument",
     "AsyncInstance",
     "AsyncPager",
+    "AsyncSubscription",
     "AsyncWatch",
     "Author",
     "BatchResult",
@@ -129,6 +141,7 @@ __all__ = [
     "ChangeResult",
     "Client",
     "CodeChange",
+    "CodeEvent",
     "CodeStudioError",
     "Condition",
     "Configuration",
@@ -149,6 +162,7 @@ __all__ = [
     "EnforcementMeans",
     "EntryType",
     "EstimatedImprovement",
+    "Event",
     "EventType",
     "Evidence",
     "FailedPrecondition",
@@ -165,6 +179,8 @@ __all__ = [
     "InvalidArgument",
     "LimitEvent",
     "LimitedResource",
+    "MessageEvent",
+    "MessageReceipt",
     "NotConfigured",
     "NotFound",
     "OffsetUnit",
@@ -203,8 +219,10 @@ __all__ = [
     "Setting",
     "SettingEffect",
     "SignInLink",
+    "StateEvent",
     "Step",
     "StopReason",
+    "Subscription",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

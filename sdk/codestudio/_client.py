@@ -3,6 +3,7 @@
 from typing import Self
 
 from codestudio import _discovery, _links, _transport
+from codestudio._activity import AsyncEvents, AsyncMessages, AsyncStates
 from codestudio._collaboration import CollaborationService
 from codestudio._config_service import ConfigService
 from codestudio._configurations import AsyncConfigurations
@@ -58,14 +59,20 @@ class AsyncClient:
         """Documents: edit together, live; look at their history."""
         self.config = AsyncConfigurations(self.config_service, self._transport.retry)
         """Settings of the services."""
+        self.events = AsyncEvents(self.collaboration_service, self._transport.retry)
+        """What happens around instances: states, messages, changes of code."""
         self.instances = AsyncInstances(self._transport, self.instance_service)
         """Instances: create, find, follow."""
+        self.messages = AsyncMessages(self.collaboration_service)
+        """Messages from instance to instance."""
         self.paths = AsyncPaths(self.path_service)
         """Directories and files of instances."""
         self.quotas = AsyncQuotas(self.quota_service)
         """Quotas of namespaces."""
         self.resources = AsyncResources(self.resource_service)
         """What instances use."""
+        self.states = AsyncStates(self.collaboration_service)
+        """What instances are doing."""
 
     @property
     def gateway(self) -> str:

@@ -1,4 +1,6 @@
-"""The middle tier for collaboration, as far as documents need it; see `_services`."""
+"""The middle tier for collaboration; see `_services`."""
+
+from collections.abc import AsyncGenerator
 
 from codestudio._transport import Transport
 from codestudio.collaboration.v1 import collaboration_service_pb2 as service_pb2
@@ -98,4 +100,45 @@ class CollaborationService:
             request,
             timeout=timeout,
             repeatable=True,
+        )
+
+    async def share_state(
+        self, request: service_pb2.ShareStateRequest, *, timeout: float | None = None
+    ) -> service_pb2.ShareStateResponse:
+        """Store what an instance is doing and tell the others."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).ShareState,
+            request,
+            timeout=timeout,
+            repeatable=True,
+        )
+
+    async def send_message(
+        self, request: service_pb2.SendMessageRequest, *, timeout: float | None = None
+    ) -> service_pb2.MessageReceipt:
+        """Send a message from one instance to another."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).SendMessage,
+            request,
+            timeout=timeout,
+            repeatable=bool(request.request_id),
+        )
+
+    async def broadcast_message(
+        self, request: service_pb2.BroadcastMessageRequest, *, timeout: float | None = None
+    ) -> service_pb2.MessageReceipt:
+        """Send a message from one instance to all others in its namespace."""
+        return await self._transport.unary(
+            self._transport.stub(CollaborationServiceStub).BroadcastMessage,
+            request,
+            timeout=timeout,
+            repeatable=bool(request.request_id),
+        )
+
+    def subscribe(
+        self, request: service_pb2.SubscribeRequest
+    ) -> AsyncGenerator[service_pb2.SubscribeResponse]:
+        """Stream what happens around an instance, once: it does not resume by itself."""
+        return self._transport.stream(
+            self._transport.stub(CollaborationServiceStub).Subscribe, request
         )

@@ -75,7 +75,7 @@ def _in_order(fields: dict[str, Any], descriptor: Any) -> dict[str, Any]:
         if inner is not None and not inner.GetOptions().map_entry:
             if isinstance(value, list):
                 value = [_in_order(each, inner) for each in value]
-            elif isinstance(value, dict):  # a timestamp or a duration is a string
+            elif isinstance(value, dict):
                 value = _in_order(value, inner)
         ordered[field.name] = value
     return ordered

@@ -18,6 +18,7 @@ from codestudio._quotas import AsyncQuotas, Quota, QuotaCheck
 from codestudio._reconciliation import QuotaRepair, Reconciliation
 from codestudio._reservations import Reservation
 from codestudio._retry import RetryPolicy
+from codestudio._sync_activity import Events, Messages, States
 from codestudio._sync_config import Configurations
 from codestudio._sync_documents import Documents
 from codestudio._sync_instances import Instances
@@ -227,14 +228,20 @@ class Client:
         """Documents: edit together, live; look at their history."""
         self.config = Configurations(self._portal, self._async.config)
         """Settings of the services."""
+        self.events = Events(self._portal, self._async.events)
+        """What happens around instances: states, messages, changes of code."""
         self.instances = Instances(self._portal, self._async.instances)
         """Instances: create, find, follow."""
+        self.messages = Messages(self._portal, self._async.messages)
+        """Messages from instance to instance."""
         self.paths = Paths(self._portal, self._async.paths)
         """Directories and files of instances."""
         self.quotas = Quotas(self._portal, self._async.quotas)
         """Quotas of namespaces."""
         self.resources = ResourceUsages(self._portal, self._async.resources)
         """What instances use."""
+        self.states = States(self._portal, self._async.states)
+        """What instances are doing."""
 
     @property
     def gateway(self) -> str:

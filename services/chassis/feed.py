@@ -10,7 +10,7 @@ import bisect
 import collections
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 import nats.errors
@@ -19,7 +19,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.js import api
 
-from services.chassis import connectors, errors, streams
+from services.chassis import connectors, errors, lifecycle, streams
 
 _log = structlog.get_logger(__name__)
 
@@ -332,3 +332,34 @@ class Feed(Generic[Event]):
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+async def wait(changed: Iterable[asyncio.Event], seconds: float) -> None:
+    """Wait until one of some feeds has news, for a while.
+
+    Raises:
+        errors.Unavailable: This replica is told to stop (SERVER_SHUTTING_DOWN).
+
+    """
+    refuse_draining()
+    events = (*changed, lifecycle.draining())
+    waits = [asyncio.ensure_future(one.wait()) for one in events]
+    try:
+        await asyncio.wait(waits, timeout=max(0.01, seconds), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waits:
+            one.cancel()
+    refuse_draining()
+
+
+def refuse_draining() -> None:
+    """End a stream when this replica is told to stop.
+
+    Raises:
+        errors.Unavailable: It is (SERVER_SHUTTING_DOWN).
+
+    """
+    if lifecycle.draining().is_set():
+        raise errors.Unavailable(
+            "SERVER_SHUTTING_DOWN", "This replica is going; resume with the last resume_token"
+        )

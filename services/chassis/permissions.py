@@ -38,7 +38,7 @@ _EVERY_SERVICE = frozenset({"config.get", "config.watch"})
 """What a service needs to follow its configuration; Config gives each only its own."""
 
 SERVICES: Mapping[str, frozenset[str]] = {
-    "collaboration-service": _EVERY_SERVICE,
+    "collaboration-service": _EVERY_SERVICE | {"instances.list", "instances.get"},
     "config-service": _EVERY_SERVICE,
     "edge-service": _EVERY_SERVICE,
     "instance-service": _EVERY_SERVICE | {"resources.*", "workloads.*", "quota.*"},

@@ -2,19 +2,40 @@
 
 import uuid
 
-from services.chassis import authentication, connectors, lifecycle, live, mesh
-from services.collaboration import servicer, text
+from services.chassis import (
+    authentication,
+    clock,
+    connectors,
+    feed,
+    lifecycle,
+    live,
+    mesh,
+    streams,
+)
+from services.collaboration import activity, servicer, text
+from services.collaboration.activity_servicer import Activity
+from services.collaboration.changes import Changes
+from services.collaboration.committing import Committer, Pace
 from services.collaboration.deleting import Deleting
+from services.collaboration.entry import Author
+from services.collaboration.instances import Instances
 from services.collaboration.loading import Loader
 from services.collaboration.log import Log
+from services.collaboration.messages import Messages
+from services.collaboration.names import Name
 from services.collaboration.once import Once
 from services.collaboration.opening import Opening
 from services.collaboration.presence import Presence
+from services.collaboration.revisions import Revisions
 from services.collaboration.room import Limits, Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.settings import CollaborationSettings
+from services.collaboration.states import States
 from services.collaboration.store import Store
+from services.collaboration.subscriptions import Subscriptions
 from services.collaboration.syncing import Syncing
+from services.collaboration.texts import LiveTexts
+from services.collaboration.uncommitted import Uncommitted
 from services.collaboration.yjs import Yjs
 
 
@@ -46,7 +67,12 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
         settings=settings,
         enabled=lambda: in_force.current.collaboration_enabled,
     )
-    opening = Opening(store=store)
+    uncommitted = Uncommitted(mongo=mongo)
+
+    async def announce(name: Name, author: Author) -> None:
+        await uncommitted.opened(name, author, int(clock.now().timestamp() * 1000))
+
+    opening = Opening(store=store, announce=announce)
     syncing = Syncing(rooms=rooms)
     presence = Presence(nats=nats, origin=origin, loaded=rooms.loaded)
 
@@ -55,8 +81,46 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
         presence.ask(room)
 
     rooms.on_load = introduce
-    # Methods it does not have are answered UNIMPLEMENTED.
-    serving = servicer.CollaborationServicer(  # type: ignore[abstract]
+
+    messages = activity.messages(
+        nats,
+        keep=settings.messages_max_age,
+        most_bytes=settings.messages_max_bytes,
+        remember=settings.messages_request_age,
+    )
+    newest = activity.newest(nats, keep=settings.states_max_age)
+    feeds = [_feed(nats, stream, settings) for stream in (messages, newest)]
+    instances = Instances(channel=channel, remember=settings.access_seconds)
+    states = States(redis=redis, nats=nats, stream=newest, keep=settings.states_max_age)
+
+    texts = LiveTexts(rooms=rooms, log=log)
+    changes = Changes(
+        nats=nats,
+        redis=redis,
+        code=log,
+        stream=newest,
+        records=uncommitted,
+        states=states,
+        position=texts.position,
+        every=settings.changes_every,
+        lease=settings.changes_lease,
+    )
+    rooms.may_trim = changes.covered
+    committer = Committer(
+        redis=redis,
+        records=uncommitted,
+        texts=texts,
+        root=settings.repository_root,
+        pace=Pace(
+            quiet=int(settings.commit_quiet_seconds * 1000),
+            busy=int(settings.commit_busy_seconds * 1000),
+            together=int(settings.commit_together_seconds * 1000),
+        ),
+        every=settings.commit_every,
+        lease=settings.commit_lease,
+    )
+
+    serving = servicer.CollaborationServicer(
         rooms=rooms,
         opening=opening,
         store=store,
@@ -70,6 +134,19 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
         ),
         deleting=Deleting(rooms=rooms, store=store, log=log),
         in_force=in_force,
+        activity=Activity(
+            instances=instances,
+            states=states,
+            messages=Messages(nats=nats, stream=messages),
+            subscriptions=Subscriptions(
+                instances=instances,
+                feeds=feeds,
+                heartbeat=settings.heartbeat_seconds,
+                pace=settings.subscribe_pace,
+            ),
+        ),
+        revisions=Revisions(root=settings.repository_root),
+        texts=texts,
     )
     yjs = Yjs(
         authenticator=authentication.Authenticator(settings.jwks_file),
@@ -90,6 +167,23 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
             "follow the log": lambda: log.follow(rooms.entered, rooms.lost),
             "sweep": rooms.sweep,
             "tell presence": presence.run,
+            "follow messages": feeds[0].run,
+            "follow states": feeds[1].run,
+            "tell changes": changes.run,
+            "commit": committer.run,
         },
         on_stop=[rooms.close],
+    )
+
+
+def _feed(
+    nats: connectors.Nats, stream: streams.Stream, settings: CollaborationSettings
+) -> feed.Feed[activity.Event]:
+    return feed.Feed(
+        nats=nats,
+        stream=stream,
+        read=activity.read,
+        keep=settings.events_kept,
+        keep_bytes=settings.events_kept_bytes,
+        size=lambda event: len(event.answer),
     )

@@ -1,9 +1,11 @@
 """Opens documents: creates what is not there, once, however many ask at the same moment."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 
 from services.chassis import clock
 from services.collaboration import history, names
+from services.collaboration.entry import Author
 from services.collaboration.store import Snapshot, Store
 
 MAX_INITIAL_BYTES = 16 * 1024**2
@@ -13,10 +15,19 @@ MAX_INITIAL_BYTES = 16 * 1024**2
 class Opening:
     """Creates documents."""
 
-    def __init__(self, *, store: Store) -> None:
-        self._store = store
+    def __init__(
+        self, *, store: Store, announce: Callable[[names.Name, Author], Awaitable[None]]
+    ) -> None:
+        """Prepare.
 
-    async def ensure(self, name: names.Name, content: str) -> bool:
+        Args:
+            store: Where documents are.
+            announce: Called with the name of a document that is about to be created, and by whom.
+        """
+        self._store = store
+        self._announce = announce
+
+    async def ensure(self, name: names.Name, content: str, author: Author) -> bool:
         """Create a document with a content unless there is one; whether this did.
 
         The content becomes an update here and only here, and is stored together with the
@@ -31,5 +42,6 @@ class Opening:
             state=history.seed(content),
             length=len(content),
         )
+        await self._announce(name, author)
         now = int(clock.now().timestamp() * 1000)
         return await self._store.create(name, uuid.uuid4().hex, snapshot, now)

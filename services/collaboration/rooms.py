@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import nats.errors
@@ -73,6 +73,8 @@ class Rooms:
         self._slots: dict[Name, _Slot] = {}
         self.on_load: Callable[[Room], None] = lambda _: None
         """Called with each document that was loaded, before anybody has it."""
+        self.may_trim: Callable[[int], Awaitable[int]] = _whatever
+        """Called with the place up to which the log is to be cut; gives that up to which it may."""
         self._background: set[asyncio.Task[None]] = set()
         self._snapshots = asyncio.Semaphore(_SNAPSHOTS_AT_ONCE)
 
@@ -267,7 +269,7 @@ class Rooms:
                 if await self._store.save(room.name, room.epoch, snapshot, room.updated_at):
                     measures.SNAPSHOTS.inc()
                     # One snapshot behind: whoever reads the old one at this moment still can.
-                    await self._log.trim(room.name, latest.sequence)
+                    await self._log.trim(room.name, await self.may_trim(latest.sequence))
         except BaseException:
             room.wrote |= mine
             raise
@@ -296,3 +298,7 @@ def _disabled() -> errors.FailedPrecondition:
     return errors.FailedPrecondition(
         "COLLABORATION_DISABLED", "Live editing is switched off in this installation"
     )
+
+
+async def _whatever(sequence: int) -> int:
+    return sequence

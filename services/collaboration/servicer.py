@@ -14,24 +14,32 @@ from google.protobuf import empty_pb2
 from services.chassis import clock, identity, live
 from services.chassis.validation import Violations
 from services.collaboration import access, listing, names, requests, translation
+from services.collaboration.activity_servicer import Activity, ActivityMethods
 from services.collaboration.deleting import Deleting
 from services.collaboration.loading import NotOpened
 from services.collaboration.once import Once
 from services.collaboration.opening import MAX_INITIAL_BYTES, Opening
+from services.collaboration.revision_servicer import RevisionMethods
+from services.collaboration.revisions import Revisions
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.session import Session
 from services.collaboration.settings import CollaborationSettings
 from services.collaboration.store import Store
 from services.collaboration.syncing import Order, Syncing
+from services.collaboration.texts import LiveTexts
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _OPENINGS = 3
 
 
-class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceServicer):
-    """Documents and their live editing."""
+class CollaborationServicer(  # type: ignore[misc]  # streams in bytes: see `register`
+    ActivityMethods,
+    RevisionMethods,
+    collaboration_service_pb2_grpc.CollaborationServiceServicer,
+):
+    """Documents, their live editing, their history, and what goes on around instances."""
 
     def __init__(
         self,
@@ -43,6 +51,9 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
         once: Once,
         deleting: Deleting,
         in_force: live.Live[CollaborationSettings],
+        activity: Activity,
+        revisions: Revisions,
+        texts: LiveTexts,
     ) -> None:
         settings = in_force.current
         self._in_force = in_force
@@ -53,6 +64,9 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
         self._opening = opening
         self._store = store
         self._settings = settings
+        self._activity = activity
+        self._revisions = revisions
+        self._texts = texts
 
     async def Collaborate(  # type: ignore[override]  # bytes both ways: see `register`
         self, request_iterator: AsyncIterator[bytes], context: _Context
@@ -118,8 +132,9 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
             wrong.add("initial_content", f"must be at most {MAX_INITIAL_BYTES} bytes, is {size}")
         wrong.check()
         access.check(identity.current(), name)
+        author = access.author(identity.current())
         for attempt in range(_OPENINGS):
-            await self._opening.ensure(name, request.initial_content)
+            await self._opening.ensure(name, request.initial_content, author)
             try:
                 async with self._rooms.holding(name) as room:
                     return self._document(room, with_state=request.include_state)
@@ -191,10 +206,10 @@ class CollaborationServicer(collaboration_service_pb2_grpc.CollaborationServiceS
 
 
 def register(servicer: CollaborationServicer, server: Any) -> None:
-    """Add the servicer to a server, with Collaborate's messages left as bytes.
+    """Add the servicer to a server, with Collaborate's messages and Subscribe's left as bytes.
 
-    A frame that goes to a hundred clients is serialised once (`frames`), and what is no message
-    is answered in-band, by the session.
+    A frame or an event that goes to a hundred clients is serialised once, and what is no message
+    of Collaborate is answered in-band, by the session.
     """
     collaboration_service_pb2_grpc.add_CollaborationServiceServicer_to_server(
         servicer,
@@ -212,10 +227,14 @@ class _BytesForStreams:
         """Leave out: the registered ones are the same."""
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
-        """Add the service, with the handler of Collaborate replaced."""
+        """Add the service, with the handlers of streams replaced."""
         chosen = dict(handlers)
         chosen["Collaborate"] = grpc.stream_stream_rpc_method_handler(
             handlers["Collaborate"].stream_stream
+        )
+        subscribe = handlers["Subscribe"]
+        chosen["Subscribe"] = grpc.unary_stream_rpc_method_handler(
+            subscribe.unary_stream, request_deserializer=subscribe.request_deserializer
         )
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service, chosen),)

@@ -1,5 +1,6 @@
 """Settings of the collaboration service."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from pydantic import Field
 from services.chassis.settings import Configured, ServiceSettings
 
 _MIB = 1024**2
+_DAY = 86_400.0
 
 
 class CollaborationSettings(ServiceSettings):
@@ -90,3 +92,60 @@ class CollaborationSettings(ServiceSettings):
 
     channels_max: int = Field(default=1000, ge=1)
     """Documents that one stream may have open at once."""
+
+    access_seconds: float = Field(default=5.0, ge=0)
+    """How long it is remembered whose an instance is."""
+
+    messages_max_age: float = Field(default=7 * _DAY, gt=0)
+    """How long messages are kept: how old a resume token may be."""
+
+    messages_max_bytes: int = Field(default=1024 * _MIB, ge=_MIB)
+    """Bytes of messages kept; past it the oldest go, and with them the tokens from before."""
+
+    messages_request_age: float = Field(default=_DAY, gt=0)
+    """How long the request_id of a message is remembered. JetStream holds them in memory."""
+
+    states_max_age: float = Field(default=7 * _DAY, ge=1)
+    """How long the last state of an instance, and the last change of a document, are kept."""
+
+    events_kept: int = Field(default=2_000, ge=1)
+    """Newest events of each stream kept in memory for subscribers; older ones are read from
+    JetStream."""
+
+    events_kept_bytes: int = Field(default=32 * _MIB, ge=1024)
+    """Bytes of them at most."""
+
+    subscribe_pace: float = Field(default=0.05, ge=0)
+    """Seconds until a subscriber is told again after states and changes of code: of those that
+    come in between, only the newest. Messages by themselves are told at once."""
+
+    changes_every: float = Field(default=0.5, gt=0)
+    """Seconds between two rounds of telling who changed what."""
+
+    changes_lease: float = Field(default=5.0, gt=0)
+    """Seconds until another replica takes over from one that told changes and died."""
+
+    repositories: Path = Path()
+    """Folder of the projects' Git repositories; by default ``repositories`` in `container_root`."""
+
+    commit_quiet_seconds: float = Field(default=30.0, gt=0)
+    """A document without edits for so long is committed."""
+
+    commit_busy_seconds: float = Field(default=600.0, gt=0)
+    """A document that is never quiet is committed so long after its first edit."""
+
+    commit_together_seconds: float = Field(default=2.0, ge=0)
+    """Documents of a project that go quiet within so long are one commit."""
+
+    commit_every: float = Field(default=1.0, gt=0)
+    """Seconds between two looks for what is to be committed."""
+
+    commit_lease: float = Field(default=15.0, gt=0)
+    """Seconds until another replica takes over a project from one that died committing it."""
+
+    @property
+    def repository_root(self) -> Path:
+        """Folder of the projects' Git repositories."""
+        if self.repositories != Path():
+            return self.repositories
+        return self.container_root / "repositories"

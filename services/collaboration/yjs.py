@@ -123,7 +123,7 @@ class Yjs:
         except NotOpened:
             if not access.may_write(caller):
                 raise
-            await self._opening.ensure(name, "")
+            await self._opening.ensure(name, "", access.author(caller))
             room = await self._rooms.hold(name)
         try:
             yield room

@@ -15,7 +15,8 @@ import nats.errors
 from codestudio.common.v1 import stream_pb2
 from codestudio.instance.v1 import instance_service_pb2
 
-from services.chassis import errors, identity, lifecycle
+from services.chassis import errors, identity
+from services.chassis import feed as feeds
 from services.chassis.feed import Expired, Feed
 from services.instance import filters, listing, times, tokens, translation
 from services.instance.record import Desired, State
@@ -73,7 +74,7 @@ class Watches:
             changed = self._feed.waiter()
             answers = await watch.news()
             if not answers:
-                _refuse_draining()
+                feeds.refuse_draining()
             for answer in answers:
                 yield answer
             now = asyncio.get_running_loop().time()
@@ -83,7 +84,7 @@ class Watches:
             if now - silent_since >= self._heartbeat:
                 yield watch.heartbeat()
                 silent_since = now
-            await _wait(changed, silent_since + self._heartbeat - now)
+            await feeds.wait([changed], silent_since + self._heartbeat - now)
 
 
 class _Watch:
@@ -132,7 +133,7 @@ class _Watch:
                 answer.resume_token = ""
                 yield answer
             if self._seen < extent.last:
-                await _wait(changed, _RETRY)
+                await feeds.wait([changed], _RETRY)
         self._seen = self._feed.quiet(self._identity, self._seen)
         synced = instance_service_pb2.Synced(instances=count)
         yield Answer(synced=synced, resume_token=self._token())
@@ -201,24 +202,4 @@ class _Watch:
             state=state.value,
             desired=desired.value,
             labels=instance.labels,
-        )
-
-
-async def _wait(changed: asyncio.Event, seconds: float) -> None:
-    """Wait for news, for a while; raises when this replica is told to stop."""
-    _refuse_draining()
-    draining = lifecycle.draining()
-    waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(draining.wait())]
-    try:
-        await asyncio.wait(waits, timeout=max(0.01, seconds), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waits:
-            one.cancel()
-    _refuse_draining()
-
-
-def _refuse_draining() -> None:
-    if lifecycle.draining().is_set():
-        raise errors.Unavailable(
-            "SERVER_SHUTTING_DOWN", "This replica is going; resume with the last resume_token"
         )

@@ -1,6 +1,6 @@
 """Measures the product beside its baselines and prints the figures as JSON.
 
-scripts/bench [starts] [reads] [pages] [fleet] [quota] [paths] [rooms] [documents]
+scripts/bench [starts] [reads] [pages] [fleet] [quota] [paths] [rooms] [documents] [messages]
 
 All of them if none is named.
 """
@@ -16,9 +16,31 @@ from typing import Any
 import psutil
 
 from services.devstack import editor
-from tests.bench import api, config, documents, fanout, fleet, paths, quota, starts, target
+from tests.bench import (
+    api,
+    config,
+    documents,
+    fanout,
+    fleet,
+    messages,
+    paths,
+    quota,
+    starts,
+    target,
+)
 
-_NAMES = ("starts", "reads", "pages", "fleet", "quota", "paths", "rooms", "documents", "config")
+_NAMES = (
+    "starts",
+    "reads",
+    "pages",
+    "fleet",
+    "quota",
+    "paths",
+    "rooms",
+    "documents",
+    "config",
+    "messages",
+)
 
 
 def machine() -> dict[str, Any]:
@@ -49,6 +71,8 @@ def measure(names: tuple[str, ...], command: str) -> dict[str, Any]:
                     found[name] = asyncio.run(fleet.measure(stack))
                 case "config":
                     found[name] = asyncio.run(config.measure(stack))
+                case "messages":
+                    found[name] = asyncio.run(messages.measure(stack))
                 case "quota":
                     found[name] = asyncio.run(quota.measure(stack))
                 case "paths":

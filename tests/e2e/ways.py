@@ -9,13 +9,14 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 import aiohttp
 import grpc.aio
 import yarl
+from codestudio.collaboration.v1 import collaboration_service_pb2_grpc
 from codestudio.common.v1 import error_pb2
 from codestudio.config.v1 import config_service_pb2_grpc
 from codestudio.instance.v1 import instance_service_pb2_grpc
@@ -45,6 +46,7 @@ HTTP_OF: Mapping[grpc.StatusCode, int] = {
 }
 """The HTTP status of a service's error (google.rpc.Code), but for the gateway's own errors."""
 
+COLLABORATION = "codestudio.collaboration.v1.CollaborationService"
 CONFIG = "codestudio.config.v1.ConfigService"
 INSTANCES = "codestudio.instance.v1.InstanceService"
 PATHS = "codestudio.path.v1.PathService"
@@ -53,6 +55,7 @@ RESOURCES = "codestudio.resource.v1.ResourceService"
 WORKLOADS = "codestudio.resource.v1.WorkloadService"
 
 _STUBS = {
+    COLLABORATION: collaboration_service_pb2_grpc.CollaborationServiceStub,
     CONFIG: config_service_pb2_grpc.ConfigServiceStub,
     INSTANCES: instance_service_pb2_grpc.InstanceServiceStub,
     PATHS: path_service_pb2_grpc.PathServiceStub,
@@ -61,7 +64,7 @@ _STUBS = {
     WORKLOADS: workload_service_pb2_grpc.WorkloadServiceStub,
 }
 _SECONDS = 20.0
-_VARIABLE = re.compile(r"\{([a-z_.]+)\}")
+_VARIABLE = re.compile(r"\{([a-z_.]+)(=\*\*)?\}")
 
 
 class RefusedError(Exception):
@@ -229,10 +232,12 @@ def transcode(
 
     def fill(match: re.Match[str]) -> str:
         value: Any = request
-        for name in match[1].split("."):
-            value = getattr(value, name)
-        fields.pop(match[1], None)
-        return quote(value, safe="")
+        inner = fields
+        *outer, last = match[1].split(".")
+        for name in outer:
+            value, inner = getattr(value, name), inner.get(name, {})
+        inner.pop(last, None)
+        return quote(getattr(value, last), safe="/" if match[2] else "")
 
     path = _VARIABLE.sub(fill, getattr(rule, verb))
     body = None
@@ -240,11 +245,19 @@ def transcode(
         body, fields = fields, {}
     elif rule.body:
         body = fields.pop(rule.body, {})
-    query = [
-        (name, str(value).lower() if isinstance(value, bool) else value)
-        for name, value in fields.items()
-    ]
-    return verb.upper(), path + (f"?{urlencode(query, doseq=True)}" if query else ""), body
+    query = list(_flat(fields))
+    return verb.upper(), path + (f"?{urlencode(query)}" if query else ""), body
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Give fields as a query has them: those of a message by their path, lists one by one."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            yield from ((f"{prefix}{name}", one) for one in value)
+        else:
+            yield f"{prefix}{name}", str(value).lower() if isinstance(value, bool) else value
 
 
 def _method(service: str, method: str) -> descriptor.MethodDescriptor:

@@ -13,6 +13,7 @@ from codestudio.cli import (
     _doctor,
     _exit,
     _instances,
+    _message,
     _output,
     _paths,
     _quota,
@@ -35,6 +36,7 @@ app.add_typer(_config.app, name="config")
 app.add_typer(_doc.app, name="doc")
 app.add_typer(_instances.app, name="instances")
 app.add_typer(_instances.app, name="instance", hidden=True)
+app.add_typer(_message.app, name="message")
 app.add_typer(_paths.app, name="paths")
 app.add_typer(_quota.app, name="quota")
 app.add_typer(_resources.app, name="resources")

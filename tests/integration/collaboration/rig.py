@@ -55,6 +55,7 @@ class Parts:
                 "web_port": 0,
                 "redis_url": plan.redis_url,
                 "nats_url": plan.nats_url,
+                "repositories": plan.layout.data / "repositories",
                 "mongodb_url": plan.mongodb_url,
                 "jwks_file": plan.credentials.jwks,
                 "service_key_file": plan.credentials.services_key,
@@ -155,15 +156,17 @@ async def replica(parts: Parts, **over: Any) -> AsyncIterator[Replica]:
     """Run a replica as its process does, without the process."""
     settings = parts.settings(**over)
     composed = app.compose(settings)
-    async with lifecycle.running(settings, composed) as running:
+    async with (
+        contextlib.AsyncExitStack() as clients,
+        lifecycle.running(settings, composed) as running,
+    ):
         for connector in composed.connectors:
             if connector.required:
                 await connector.wait_ready()
         client = Replica(running.port, parts, web_port=running.web_port)
-        try:
-            yield client
-        finally:
-            await client.close()
+        # Closed last: what the service says as it goes is to be heard.
+        clients.push_async_callback(client.close)
+        yield client
 
 
 def new_project() -> str:

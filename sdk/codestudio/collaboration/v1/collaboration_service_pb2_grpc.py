@@ -199,8 +199,10 @@ class CollaborationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Subscribe(self, request, context):
-        """Streams what happens around an instance: states, messages and changes of code. Resumed
-        with a token, it begins with what was missed, each once.
+        """Streams what happens around an instance: states, messages and changes of code. It begins
+        with a heartbeat or, resumed with a token, with what was missed: messages each once and in
+        order; of states and changes of code, the newest. A token that is too old is refused
+        (WATCH_EXPIRED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,8 +70,10 @@ class CollaborationServiceStub:
     RestoreRevision: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.RestoreRevisionRequest, _document_pb2.Document]
     """Makes a document's text what it was at a revision, as an edit that everyone sees live."""
     Subscribe: _grpc.UnaryStreamMultiCallable[_collaboration_service_pb2.SubscribeRequest, _collaboration_service_pb2.SubscribeResponse]
-    """Streams what happens around an instance: states, messages and changes of code. Resumed
-    with a token, it begins with what was missed, each once.
+    """Streams what happens around an instance: states, messages and changes of code. It begins
+    with a heartbeat or, resumed with a token, with what was missed: messages each once and in
+    order; of states and changes of code, the newest. A token that is too old is refused
+    (WATCH_EXPIRED).
     """
 
 @_typing.type_check_only
@@ -113,8 +115,10 @@ class CollaborationServiceAsyncStub(CollaborationServiceStub):
     RestoreRevision: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.RestoreRevisionRequest, _document_pb2.Document]  # type: ignore[assignment]
     """Makes a document's text what it was at a revision, as an edit that everyone sees live."""
     Subscribe: _aio.UnaryStreamMultiCallable[_collaboration_service_pb2.SubscribeRequest, _collaboration_service_pb2.SubscribeResponse]  # type: ignore[assignment]
-    """Streams what happens around an instance: states, messages and changes of code. Resumed
-    with a token, it begins with what was missed, each once.
+    """Streams what happens around an instance: states, messages and changes of code. It begins
+    with a heartbeat or, resumed with a token, with what was missed: messages each once and in
+    order; of states and changes of code, the newest. A token that is too old is refused
+    (WATCH_EXPIRED).
     """
 
 class CollaborationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -231,8 +235,10 @@ class CollaborationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collaboration_service_pb2.SubscribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_collaboration_service_pb2.SubscribeResponse], _abc.AsyncIterator[_collaboration_service_pb2.SubscribeResponse]]:
-        """Streams what happens around an instance: states, messages and changes of code. Resumed
-        with a token, it begins with what was missed, each once.
+        """Streams what happens around an instance: states, messages and changes of code. It begins
+        with a heartbeat or, resumed with a token, with what was missed: messages each once and in
+        order; of states and changes of code, the newest. A token that is too old is refused
+        (WATCH_EXPIRED).
         """
 
 def add_CollaborationServiceServicer_to_server(servicer: CollaborationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

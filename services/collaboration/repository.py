@@ -1,0 +1,338 @@
+"""One project's Git repository: bare, one branch, and only ever added to.
+
+Everything here blocks and is for threads. Each call opens the repository anew: that costs little,
+and Git's objects are not to be shared between threads.
+
+The branch moves by compare and swap from the commit that was its head *before* the texts were
+collected. A writer who was held up in between, and has lost its lease meanwhile, cannot put old
+texts over new ones: it is told `Moved`. A crash leaves objects that nothing refers to, or a lock
+on the branch, which the next writer takes away once it is too old to be anybody's.
+"""
+
+import dataclasses
+import datetime
+import itertools
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import DiffOption, FileMode
+
+from services.collaboration import people
+from services.collaboration.entry import Author
+
+BRANCH = "main"
+
+PATHS_MOST = 1000
+"""Paths a revision names at most; only a commit pushed from outside changes more."""
+LOOKED_AT_MOST = 20_000
+"""Commits looked at for one page: about a second's work; the page then ends early."""
+_LISTED = 50
+"""Paths a commit's message lists at most."""
+_LOCK_SECONDS = 60.0
+"""Age past which a lock on the branch belongs to nobody: moving it takes a moment."""
+
+_REFERENCE = f"refs/heads/{BRANCH}"
+_COMMITTER = ("CodeStudio", "collaboration-service@services.codestudio.invalid")
+
+# What is committed is still there after a power cut.
+pygit2.settings.enable_fsync_gitdir(True)
+
+
+class Moved(Exception):  # noqa: N818 - it is what happened
+    """The branch is not where it was: somebody else has committed."""
+
+
+class NotText(Exception):  # noqa: N818
+    """What is stored at a path is no text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Revision:
+    """One commit."""
+
+    id: str
+    """Its id, 40 hexadecimal digits."""
+    authors: Sequence[Author]
+    """Who wrote it: the author, then the co-authors."""
+    message: str
+    """What it says of itself."""
+    time: datetime.datetime
+    """When it was committed."""
+    paths: Sequence[str]
+    """Paths it changed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Made:
+    """What became of texts to commit."""
+
+    id: str
+    """The commit; empty where nothing had changed."""
+    left_out: Sequence[str]
+    """Paths that cannot be in the repository beside the others, or at all."""
+
+
+class Repository:
+    """A repository at a path of the file system."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def head(self) -> str:
+        """Return the id of the newest commit; empty if there is none yet."""
+        repository = self._open()
+        reference = None if repository is None else _branch(repository)
+        return "" if reference is None else str(reference.target)
+
+    def commit(
+        self,
+        texts: Mapping[str, str],
+        authors: Callable[[Sequence[str]], Sequence[Author]],
+        *,
+        parent: str,
+    ) -> Made:
+        """Commit texts by path, with those that changed; nothing where none did.
+
+        Args:
+            texts: The new texts.
+            authors: Gives who wrote the paths that changed, the first as the author; where it
+                gives nobody, that is `people.UNKNOWN`.
+            parent: `head` before the texts were collected.
+
+        Raises:
+            Moved: The branch is elsewhere now.
+            pygit2.GitError: The repository cannot be written.
+            OSError: The same.
+        """
+        repository = self._open() or self._make()
+        base = repository[parent].peel(pygit2.Commit) if parent else None
+        tree, changed, left_out = _tree(repository, base.tree if base else None, texts)
+        if not changed:
+            return Made("", left_out)
+        first, *others = authors(changed) or (people.UNKNOWN,)
+        commit = repository.create_commit(
+            None,
+            pygit2.Signature(people.name(first), people.address(first)),
+            pygit2.Signature(*_COMMITTER),
+            _message(changed, others),
+            tree,
+            [base.id] if base else [],
+        )
+        self._move(parent, commit)
+        return Made(str(commit), left_out)
+
+    def revisions(self, path: str, start: str, limit: int) -> tuple[list[Revision], str]:
+        """List commits from one on, newest first.
+
+        Args:
+            path: Only those that changed this path; empty for all.
+            start: Id to begin with; empty for the newest.
+            limit: Commits to give at most.
+
+        Returns:
+            The commits, and the id to go on with; empty at the end.
+        """
+        repository = self._open()
+        found: list[Revision] = []
+        if repository is None:
+            return found, ""
+        for looked_at, commit in enumerate(_line(repository, start)):
+            if len(found) == limit or looked_at == LOOKED_AT_MOST:
+                return found, str(commit.id)
+            if not path or _entry(commit, path) != _entry(_parent(commit), path):
+                found.append(_revision(repository, commit))
+        return found, ""
+
+    def revision(self, revision_id: str) -> Revision | None:
+        """Return a commit; None if there is none of that id."""
+        repository = self._open()
+        commit = None if repository is None else repository.get(revision_id)
+        if repository is None or not isinstance(commit, pygit2.Commit):
+            return None
+        return _revision(repository, commit)
+
+    def text(self, revision_id: str, path: str) -> str | None:
+        """Return the text of a path as it was at a commit; None if it was not there.
+
+        Raises:
+            NotText: Something else was there.
+        """
+        repository = self._open()
+        commit = None if repository is None else repository.get(revision_id)
+        if not isinstance(commit, pygit2.Commit):
+            return None
+        found = _lookup(commit.tree, path)
+        if found is None:
+            return None
+        if not isinstance(found, pygit2.Blob):
+            raise NotText(f"{path} is a folder")
+        try:
+            return found.data.decode()
+        except UnicodeDecodeError:
+            raise NotText(f"{path} is no text in UTF-8") from None
+
+    def _open(self) -> pygit2.Repository | None:
+        # Not left to the constructor: that would look in the folders above as well.
+        if not (self._path / "HEAD").exists():
+            return None
+        return pygit2.Repository(str(self._path))
+
+    def _make(self) -> pygit2.Repository:
+        # Beside its place and then into it: nobody ever finds half a repository.
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}")
+        pygit2.init_repository(str(aside), bare=True, initial_head=BRANCH)
+        try:
+            aside.rename(self._path)
+        except OSError:
+            shutil.rmtree(aside)
+            # Another made it at this moment; otherwise this says what is in the way.
+        return pygit2.Repository(str(self._path))
+
+    def _move(self, parent: str, commit: pygit2.Oid) -> None:
+        """Move the branch from one commit to another, and from no other."""
+        try:
+            self._swap(parent, commit)
+        except (pygit2.GitError, OSError):
+            if self.head() != parent:
+                raise Moved from None
+            if not self._unlock():
+                raise
+            self._swap(parent, commit)
+
+    def _swap(self, parent: str, commit: pygit2.Oid) -> None:
+        repository = pygit2.Repository(str(self._path))
+        reference = _branch(repository)
+        if ("" if reference is None else str(reference.target)) != parent:
+            raise Moved
+        try:
+            if reference is None:
+                repository.references.create(_REFERENCE, commit)
+            else:
+                # Fails if it is not what `reference` was read as.
+                reference.set_target(commit)
+        except pygit2.AlreadyExistsError:
+            raise Moved from None
+
+    def _unlock(self) -> bool:
+        lock = self._path / f"{_REFERENCE}.lock"
+        try:
+            if time.time() - lock.stat().st_mtime < _LOCK_SECONDS:
+                return False
+            lock.unlink()
+        except FileNotFoundError:
+            return True
+        return True
+
+
+def _branch(repository: pygit2.Repository) -> pygit2.Reference | None:
+    return repository.references.get(_REFERENCE)
+
+
+def _tree(
+    repository: pygit2.Repository, base: pygit2.Tree | None, texts: Mapping[str, str]
+) -> tuple[pygit2.Oid, list[str], list[str]]:
+    """Write a tree with texts in place of what was there; also which changed and which cannot."""
+    index = pygit2.Index()
+    if base is not None:
+        index.read_tree(base)
+    changed: list[str] = []
+    left_out: list[str] = []
+    files: set[str] = set()
+    folders: set[str] = set()
+    for path, text in sorted(texts.items()):
+        above = ["/".join(parts) for parts in _folders(path)]
+        before = None if base is None else _lookup(base, path)
+        if (
+            isinstance(before, pygit2.Tree)
+            or path in folders
+            or not files.isdisjoint(above)
+            or any(isinstance(_lookup(base, one), pygit2.Blob) for one in above)
+        ):
+            # One name for a file and a folder: documents may have that, a tree may not.
+            left_out.append(path)
+            continue
+        data = text.encode()
+        if before is not None and before.id == pygit2.hash(data):
+            continue
+        mode = FileMode.BLOB if before is None else before.filemode or FileMode.BLOB
+        try:
+            index.add(pygit2.IndexEntry(path, repository.create_blob(data), FileMode(mode)))
+        except (pygit2.GitError, ValueError, OSError):
+            # A name that Git has for itself, such as ".git" in disguise.
+            left_out.append(path)
+            continue
+        files.add(path)
+        folders.update(above)
+        changed.append(path)
+    return index.write_tree(repository), changed, left_out
+
+
+def _folders(path: str) -> Iterator[tuple[str, ...]]:
+    parts = path.split("/")[:-1]
+    return (tuple(parts[:count]) for count in range(1, len(parts) + 1))
+
+
+def _lookup(tree: pygit2.Tree | None, path: str) -> pygit2.Object | None:
+    try:
+        return None if tree is None else tree[path]
+    except KeyError:
+        return None
+
+
+def _message(changed: Sequence[str], others: Sequence[Author]) -> str:
+    if len(changed) == 1:
+        paragraphs = [f"Edit {changed[0]}"]
+    else:
+        listed = [f"- {path}" for path in changed[:_LISTED]]
+        if len(changed) > _LISTED:
+            listed.append(f"- and {len(changed) - _LISTED} more")
+        paragraphs = [f"Edit {len(changed)} documents", "\n".join(listed)]
+    if others:
+        paragraphs.append(people.trailers(others))
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _line(repository: pygit2.Repository, start: str) -> Iterator[pygit2.Commit]:
+    """Give commits from one on, each followed by its first parent."""
+    if start:
+        found = repository.get(start)
+        commit = found if isinstance(found, pygit2.Commit) else None
+    else:
+        reference = _branch(repository)
+        commit = None if reference is None else reference.peel(pygit2.Commit)
+    while commit is not None:
+        yield commit
+        commit = _parent(commit)
+
+
+def _parent(commit: pygit2.Commit) -> pygit2.Commit | None:
+    return commit.parents[0] if commit.parent_ids else None
+
+
+def _entry(commit: pygit2.Commit | None, path: str) -> pygit2.Oid | None:
+    found = None if commit is None else _lookup(commit.tree, path)
+    return None if found is None else found.id
+
+
+def _revision(repository: pygit2.Repository, commit: pygit2.Commit) -> Revision:
+    parent = _parent(commit)
+    if parent is None:
+        diff = commit.tree.diff_to_tree(swap=True, flags=DiffOption.SKIP_BINARY_CHECK)
+    else:
+        diff = repository.diff(parent, commit, flags=DiffOption.SKIP_BINARY_CHECK)
+    deltas = itertools.islice(diff.deltas, PATHS_MOST)
+    return Revision(
+        id=str(commit.id),
+        authors=[
+            people.read(commit.author.name, commit.author.email),
+            *people.co_authors(commit.message),
+        ],
+        message=commit.message,
+        time=datetime.datetime.fromtimestamp(commit.commit_time, datetime.UTC),
+        paths=[delta.new_file.path for delta in deltas],
+    )
