@@ -27,7 +27,7 @@ NAMES = (TEMPLATE, INSTANCES, SERVICES)
 Layer = dict[str, dict[str, Any]]
 """Values as written, by service and path."""
 
-_OF_TEMPLATE = {
+OF_TEMPLATE = {
     "resources.requests.cpu": "resource_limits.default_cpu_request",
     "resources.requests.memory": "resource_limits.default_memory_request",
     "paths.container_root": "path_management.container_root",
@@ -38,6 +38,7 @@ _OF_TEMPLATE = {
     "monitoring.logging_level": "monitoring.logging_level",
     "monitoring.health_check_interval": "monitoring.health_check_interval",
 }
+"""The settings that the instance template sets, by their place in it."""
 _OF_ONE_INSTANCE = (
     *("id", "namespace", "ports.web_port", "ports.callback_port"),
     *(f"paths.{name}" for name in ("user_data", "extensions", "workspace", "logs", "temp")),
@@ -89,11 +90,11 @@ class _Wrong:
 def _read_template(document: dict[str, Any], layer: Layer, wrong: _Wrong) -> None:
     for path, value in _leaves(document, ""):
         name = path.removeprefix("instance.")
-        if name == path or (name not in _OF_TEMPLATE and name not in _OF_ONE_INSTANCE):
+        if name == path or (name not in OF_TEMPLATE and name not in _OF_ONE_INSTANCE):
             wrong.add(path, "is no part of the instance template")
-        elif name in _OF_TEMPLATE and not (isinstance(value, str) and not template.complete(value)):
-            for schema in _owners(_OF_TEMPLATE[name]):
-                layer[schema.service][_OF_TEMPLATE[name]] = value
+        elif name in OF_TEMPLATE and not (isinstance(value, str) and not template.complete(value)):
+            for schema in _owners(OF_TEMPLATE[name]):
+                layer[schema.service][OF_TEMPLATE[name]] = value
 
 
 def _read_instances(document: dict[str, Any], layer: Layer, wrong: _Wrong) -> None:

@@ -228,6 +228,14 @@ class Monitoring(Section):
     """Whether /metrics is served."""
 
 
+class EditorMonitoring(Monitoring):
+    """The same, and how editors are watched."""
+
+    health_check_interval: Annotated[int, Field(ge=1, le=3600), _at_start()] = 30
+    """Seconds between two health checks of an editor in a cluster, by its deployment; on one
+    machine the end of an editor is seen at once."""
+
+
 class Secrets(Section):
     """Whether each secret is there. Services read them from files and the environment."""
 
@@ -292,6 +300,7 @@ class Resource(Service):
     port_allocation: PortAllocation
     resource_limits: ResourceLimits
     path_management: PathCreation
+    monitoring: EditorMonitoring
 
 
 class CollaborationService(Service):

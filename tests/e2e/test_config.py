@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -333,6 +336,50 @@ def test_the_client_for_ordinary_code(stack: Stack) -> None:
             assert next(watch) == changed
         assert client.config.revisions(RESOURCE).all()[0].revision == changed.revision
         assert client.config.rollback(RESOURCE, 0).revision == changed.revision + 1
+
+
+@pytest.mark.timeout(300)
+def test_the_command(stack: Stack) -> None:
+    """Everything of `codestudio config`, in its exit codes and words, and as REST gives it."""
+    kept = {key: value for key, value in os.environ.items() if "CODESTUDIO" not in key}
+    environment = {**kept, "CODESTUDIO_DATA_DIR": str(stack.layout.root)}
+
+    def run(*arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "codestudio.cli", "config", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout if code == 0 else done.stdout + done.stderr
+
+    assert RESOURCE in run("list")
+    assert "port_allocation.base_port" in run("get", RESOURCE, "port_allocation")
+    assert "live" in run("schema", RESOURCE)
+    shown = run(
+        *("set", "instance-service", "lifetime.stop_warning=120"),
+        *('lifetime.idle_timeouts={"cs101": 3600}', "--reason", "course"),
+    )
+    assert '{"cs101": 3600}' in shown
+    got = json.loads(run("get", "instance-service", "-o", "json"))
+    assert got["values"]["lifetime"]["idle_timeouts"] == {"cs101": 3600}
+    assert got["sources"]["lifetime.stop_warning"] == "dynamic"
+    assert "base" in run("unset", "instance-service", "lifetime.stop_warning")
+    history = json.loads(run("history", "instance-service", "-o", "json"))["revisions"]
+    assert [one["reason"] for one in history[:2]] == ["", "course"]
+    assert "course" in run("history", "instance-service")
+    run("rollback", "instance-service", "0")
+    assert run("validate", RESOURCE, f"{PORT}=9000", "-o", "json").startswith("{")
+    assert "Port must be between 1024 and 65535" in run("validate", RESOURCE, f"{PORT}=80", code=2)
+    assert "did you mean" in run("set", RESOURCE, "port_allocation.base_prt=9000", code=2)
+    assert "SERVICE_NOT_FOUND" in run("get", "no-service", code=3)
+    assert "SETTING_NOT_FOUND" in run("get", RESOURCE, "nothing", code=3)
+    assert "ETAG_MISMATCH" in run("set", RESOURCE, f"{PORT}=9000", "--etag", "x", code=5)
+    assert "PATH=VALUE" in run("set", RESOURCE, PORT, code=2)
 
 
 async def _may_have(way: Way, people: People, namespace: str, port: int) -> bool:

@@ -46,6 +46,8 @@ def test_the_shipped_documents_are_the_specifications() -> None:
         ("collaboration-service", "collaboration.conflict_resolution", "auto"),
         ("quota-service", "monitoring.logging_level", "info"),
         ("quota-service", "default_quota.memory", "200Gi"),
+        ("resource-service", "monitoring.health_check_interval", 30),
+        ("resource-service", "monitoring.metrics_enabled", True),
     ):
         assert _value(built, service, path) == (value, "base"), path
 
@@ -92,6 +94,12 @@ def test_the_template_is_expanded() -> None:
     texts["instance-config.json"] = SHIPPED["instance-config.json"]
     built = _build(texts=texts, environment={"CPU_REQUEST": "750m"})
     assert _value(built, "resource-service", path) == ("500m", "base")
+
+
+def test_everything_in_the_shipped_documents_is_somebodys() -> None:
+    """A document that sets what no service has would promise what nobody keeps."""
+    for path in documents.OF_TEMPLATE.values():
+        assert any(path in found for found in _build().values.values()), path
 
 
 @pytest.mark.parametrize(
