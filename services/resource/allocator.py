@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 
@@ -29,7 +29,7 @@ class Allocator:
         self,
         *,
         store: Store,
-        plan: PortPlan,
+        plan: Callable[[], PortPlan],
         runtime: Runtime,
         unusable_seconds: float,
         rest_seconds: float,
@@ -39,7 +39,8 @@ class Allocator:
 
         Args:
             store: Where allocations are kept.
-            plan: Which ranges there are.
+            plan: Gives the ranges there are at that moment. What is allocated stays so until it
+                is released, whatever it says by then.
             runtime: Knows what runs, and which ports can be used.
             unusable_seconds: How long a range is left alone that could not be used.
             rest_seconds: How long a range is given to nobody else after it was given back.
@@ -136,6 +137,11 @@ class Allocator:
             # for all that lost data left, and entered it again.
             await self._store.release(instance_id)
 
+    async def holds(self, instance_id: str, web_port: int) -> bool:
+        """Tell whether an instance has the range that starts there."""
+        held = (await self._store.by_port()).get(web_port)
+        return held is not None and held.instance_id == instance_id
+
     async def by_instance(self) -> dict[str, Allocation]:
         """Give all allocations by instance id."""
         return {one.instance_id: one for one in (await self._store.by_port()).values()}
@@ -164,8 +170,6 @@ class Allocator:
     async def _enter_again(self, allocation: Allocation) -> None:
         """Enter into the index what only a hash, or a running workload, tells."""
         name = allocation.instance_id
-        if self._plan.objection(allocation.web_port):
-            return  # from another configuration: its next allocation moves it
         async with self._lock(name):
             runs = self._running_ports().get(name) == allocation.web_port
             verdict, _ = await self._store.claim(allocation)
@@ -216,11 +220,12 @@ class Allocator:
 
     def _refusal(self, verdict: Verdict, wish: Allocation) -> errors.DomainError:
         if verdict is Verdict.EXHAUSTED:
+            capacity = self._plan().capacity
             return errors.ResourceExhausted(
                 "PORTS_EXHAUSTED",
-                f"All {self._plan.capacity} port ranges are in use",
+                f"All {capacity} port ranges are in use",
                 instance_id=wish.instance_id,
-                metadata={"limit": str(self._plan.capacity)},
+                metadata={"limit": str(capacity)},
             )
         who = "something else on this machine listens there"
         if verdict is Verdict.TAKEN:
@@ -282,4 +287,8 @@ def _claim_of(workload: Workload) -> Allocation | None:
     if spec is None or not workload.phase.is_alive:
         return None
     moment = workload.start_time or clock.now()
-    return Allocation(spec.instance_id, spec.namespace, spec.web_port, spec.resources, moment)
+    return Allocation(
+        *(spec.instance_id, spec.namespace, spec.web_port, spec.resources, moment),
+        # Its callback port is the first of the upper half.
+        size=2 * max(0, spec.callback_port - spec.web_port),
+    )

@@ -28,7 +28,6 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
     redis = connectors.Redis(settings)
     channel = mesh.Mesh(settings)
     in_force = live.Live(settings, mesh=channel)
-    plan = settings.port_plan
     runtime = LocalRuntime(
         container_root=settings.container_root,
         stack_id=settings.stack_id,
@@ -50,8 +49,8 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         ),
     )
     allocator = Allocator(
-        store=Store(redis=redis, plan=plan),
-        plan=plan,
+        store=Store(redis=redis, plan=lambda: in_force.current.port_plan),
+        plan=lambda: in_force.current.port_plan,
         runtime=runtime,
         unusable_seconds=settings.unusable_port_seconds,
         rest_seconds=settings.released_port_seconds,
@@ -88,10 +87,12 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         optimizer=optimizer,
         instances=instances,
         runtime=runtime,
-        plan=lambda: plan,
+        plan=lambda: in_force.current.port_plan,
         default_resources=lambda: in_force.current.default_resources,
     )
-    workload = WorkloadServicer(runtime=runtime, default_resources=settings.default_resources)
+    workload = WorkloadServicer(
+        runtime=runtime, default_resources=lambda: in_force.current.default_resources
+    )
     return lifecycle.App(
         grpc=[
             lifecycle.Servicer(

@@ -26,9 +26,16 @@ class PortPlan:
         """How many ranges there are."""
         return max(0, min(self.most, (_LAST_PORT + 1 - self.base) // self.size))
 
-    def callback_range(self, web_port: int) -> tuple[int, int]:
-        """Give the first and the last callback port of the range that starts at `web_port`."""
-        return web_port + self.size // 2, web_port + self.size - 1
+    def callback_range(self, web_port: int, size: int = 0) -> tuple[int, int]:
+        """Give the first and the last callback port of the range that starts at `web_port`.
+
+        Args:
+            web_port: First port of the range.
+            size: Ports in it; 0 for as many as in this plan. A range keeps the size it was
+                allocated with, whatever the plan is by now.
+        """
+        size = size or self.size
+        return web_port + size // 2, web_port + size - 1
 
     def objection(self, web_port: int) -> str:
         """Say why no range starts at `web_port`, and what would be right; empty if one does."""

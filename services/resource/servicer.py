@@ -61,7 +61,9 @@ class ResourceServicer(resource_service_pb2_grpc.ResourceServiceServicer):
             names.check(wrong, "namespace", request.namespace)
         cpu, memory, storage = translation.read_given(wrong, request.resources)
         plan, default = self._plan(), self._default_resources()
-        if request.web_port and (objection := plan.objection(request.web_port)):
+        objection = plan.objection(request.web_port) if request.web_port else ""
+        # What it has it keeps, also where there would be no such range any more.
+        if objection and not await self._allocator.holds(instance_id, request.web_port):
             wrong.add("web_port", objection)
         if request.unusable_web_port < 0:
             wrong.add("unusable_web_port", "must not be negative")

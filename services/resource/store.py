@@ -12,7 +12,7 @@ import dataclasses
 import datetime
 import enum
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Any, cast
 
@@ -41,6 +41,8 @@ class Allocation:
     claim: str = dataclasses.field(default="", compare=False)
     """Changes whenever it is claimed, also by who has it: what was decided on an earlier look
     does not hold any more."""
+    size: int = dataclasses.field(default=0, compare=False)
+    """Ports in its range, as the plan was at that time; 0 where nobody noted it."""
 
 
 class Verdict(enum.Enum):
@@ -61,7 +63,13 @@ class Verdict(enum.Enum):
 class Store:
     """The allocations of all instances. Redis being down raises its library's exceptions."""
 
-    def __init__(self, *, redis: connectors.Redis, plan: PortPlan) -> None:
+    def __init__(self, *, redis: connectors.Redis, plan: Callable[[], PortPlan]) -> None:
+        """Prepare.
+
+        Args:
+            redis: The connection.
+            plan: Gives the ranges there are at that moment.
+        """
         self._redis = redis
         self._plan = plan
         self._claim = self._script("claim")
@@ -81,7 +89,8 @@ class Store:
         Returns:
             What became of it, and what the instance has for HELD and CLAIMED.
         """
-        plan = self._plan
+        plan = self._plan()
+        wish = dataclasses.replace(wish, size=wish.size or plan.size)
         verdict, port, text = await self._claim(
             keys=[_INDEX],
             args=[
@@ -120,7 +129,7 @@ class Store:
 
     async def write_hash(self, allocation: Allocation) -> None:
         """Write the specification's hash of an allocation."""
-        first, last = self._plan.callback_range(allocation.web_port)
+        first, last = self._plan().callback_range(allocation.web_port, allocation.size)
         fields = {
             "instance_id": allocation.instance_id,
             "web_port": str(allocation.web_port),
@@ -172,6 +181,7 @@ def _encode(allocation: Allocation) -> str:
             "resources": dataclasses.asdict(allocation.resources),
             "allocated_at": clock.iso(allocation.allocated_at),
             **({"claim": allocation.claim} if allocation.claim else {}),
+            **({"size": allocation.size} if allocation.size else {}),
         }
     )
 
@@ -185,17 +195,20 @@ def _decode(port: int, text: str) -> Allocation:
         resources=Resources(**fields["resources"]),
         allocated_at=clock.parse(fields["allocated_at"]),
         claim=fields.get("claim", ""),
+        size=fields.get("size", 0),
     )
 
 
 def _from_hash(fields: Mapping[str, str]) -> Allocation | None:
     try:
+        web_port = int(fields["web_port"])
         return Allocation(
             instance_id=fields["instance_id"],
             namespace=fields["namespace"],
-            web_port=int(fields["web_port"]),
+            web_port=web_port,
             resources=Resources(**json.loads(fields["resources"])),
             allocated_at=clock.parse(fields["allocated_at"]),
+            size=int(json.loads(fields["callback_port_range"])["end"]) - web_port + 1,
         )
     except (KeyError, ValueError, TypeError):
         return None  # gone meanwhile, or not ours

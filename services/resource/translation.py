@@ -46,7 +46,7 @@ def write_resources(resources: Resources) -> resources_pb2.Resources:
 
 def allocation(one: Allocation, plan: PortPlan) -> pb.ResourceAllocation:
     """Write an allocation."""
-    first, last = plan.callback_range(one.web_port)
+    first, last = plan.callback_range(one.web_port, one.size)
     message = pb.ResourceAllocation(
         instance_id=one.instance_id,
         namespace=one.namespace,

@@ -1,7 +1,7 @@
 """WorkloadService: proto ↔ domain."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from codestudio.common.v1 import error_pb2, stream_pb2
 from codestudio.resource.v1 import workload_service_pb2 as pb
@@ -34,7 +34,7 @@ _PHASES = {
 class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
     """Serves WorkloadService."""
 
-    def __init__(self, *, runtime: Runtime, default_resources: Resources) -> None:
+    def __init__(self, *, runtime: Runtime, default_resources: Callable[[], Resources]) -> None:
         self._runtime = runtime
         self._default_resources = default_resources
 
@@ -54,7 +54,7 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
             namespace=names.check(wrong, "namespace", request.namespace),
             web_port=_port(wrong, "web_port", request.web_port),
             callback_port=_port(wrong, "callback_port", request.callback_port),
-            resources=read_resources(wrong, request.resources, self._default_resources),
+            resources=read_resources(wrong, request.resources, self._default_resources()),
             environment=_environment(wrong, dict(request.environment)),
         )
         wrong.check()

@@ -248,6 +248,7 @@ async def test_changes_are_in_force_in_running_services(
         await client.config.update(
             RESOURCE, {PORT: base + 3000, "port_allocation.max_instances": 17}
         )
+        await scenes.until(lambda: _ranges_are(rest, people, 17))
         await scenes.until(lambda: _may_have(rest, people, namespace, base + 3100))
         assert not await _may_have(rest, people, namespace, base)
         await client.config.update("quota-service", {"default_quota.instances": 3})
@@ -260,6 +261,7 @@ async def test_changes_are_in_force_in_running_services(
         )
         await scenes.until(lambda: _limit_is(rest, people, namespace, 100))
         await client.config.rollback(RESOURCE, 0)
+        await scenes.until(lambda: _ranges_are(rest, people, 100))
         await scenes.until(lambda: _may_have(rest, people, namespace, base))
         await traffic.more()
     assert {name: stack.pid(name) for name in pids} == pids
@@ -397,6 +399,13 @@ async def _may_have(way: Way, people: People, namespace: str, port: int) -> bool
             return False
         raise
     return True
+
+
+async def _ranges_are(way: Way, people: People, total: int) -> bool:
+    """Tell whether the Resource service has so many port ranges."""
+    request = resource_service_pb2.GetResourceUsageRequest()
+    usage = await way.call(RESOURCES, "GetResourceUsage", request, people.admin)
+    return bool(usage.port_ranges_total == total)
 
 
 async def _limit_is(way: Way, people: People, namespace: str, instances: int) -> bool:

@@ -1,7 +1,9 @@
 import asyncio
+import contextlib
 import dataclasses
+import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -29,11 +31,12 @@ def make(
     base: int,
     unusable_seconds: float = 60,
     rest_seconds: float = 0,
+    plan: Callable[[], PortPlan] | None = None,
 ) -> Allocator:
-    plan = PortPlan(base, 100, RANGES)
+    fixed = PortPlan(base, 100, RANGES)
     return Allocator(
-        store=Store(redis=connector, plan=plan),
-        plan=plan,
+        store=Store(redis=connector, plan=plan or (lambda: fixed)),
+        plan=plan or (lambda: fixed),
         runtime=runtime,
         unusable_seconds=unusable_seconds,
         rest_seconds=rest_seconds,
@@ -304,3 +307,71 @@ async def test_lost_data_never_doubles_a_port(
     workload = runtime.get("blue")
     assert workload is not None
     assert workload.phase is Phase.STOPPED
+
+
+class Plan:
+    """A plan that changes, as the configuration does."""
+
+    def __init__(self, base: int) -> None:
+        self.now = PortPlan(base, 100, RANGES)
+
+    def __call__(self) -> PortPlan:
+        return self.now
+
+
+async def test_what_is_allocated_stays_when_the_plan_changes(
+    connector: connectors.Redis, runtime: LocalRuntime, port_base: int, valkey: Valkey
+) -> None:
+    """Until it is released, with the size it had; what is new comes from the new plan."""
+    plan = Plan(port_base)
+    allocator = make(connector, runtime, port_base, plan=plan)
+    red = await allocator.allocate("red", "default", rig.RESOURCES)
+    before = keys(valkey)["port_allocations:red"]
+    plan.now = PortPlan(port_base + 150, 50, RANGES)
+    assert await allocator.allocate("red", "default", rig.RESOURCES) == red
+    assert keys(valkey)["port_allocations:red"] == before
+    green = await allocator.allocate("green", "default", rig.RESOURCES)
+    assert (green.web_port, green.size) == (port_base + 150, 50)
+    ports = json.loads(keys(valkey)["port_allocations:green"]["callback_port_range"])
+    assert ports == {"start": port_base + 175, "end": port_base + 199}
+    await allocator.deallocate("red")
+    again = await allocator.allocate("red", "default", rig.RESOURCES)
+    assert (again.web_port, again.size) == (port_base + 200, 50)
+
+
+@pytest.mark.parametrize(("shift", "size"), [(0, 50), (50, 100), (-30, 70), (0, 300), (99, 1)])
+async def test_ranges_of_two_plans_never_overlap(
+    connector: connectors.Redis, runtime: LocalRuntime, port_base: int, shift: int, size: int
+) -> None:
+    """Whatever the new one is: an old range blocks all it reaches into."""
+    plan = Plan(port_base)
+    allocator = make(connector, runtime, port_base, plan=plan)
+    old = [await allocator.allocate(name, "default", rig.RESOURCES) for name in ("red", "green")]
+    await allocator.deallocate("red")
+    plan.now = PortPlan(port_base + shift, size, 6)
+    new = []
+    with contextlib.suppress(errors.ResourceExhausted):
+        while len(new) < 6:
+            new.append(await allocator.allocate(f"new{len(new)}", "default", rig.RESOURCES))
+    ranges = [(one.web_port, one.web_port + one.size) for one in (old[1], *new)]
+    assert len(ranges) > 1
+    for one, other in itertools.combinations(ranges, 2):
+        assert one[1] <= other[0] or other[1] <= one[0], (one, other)
+
+
+async def test_books_of_an_older_plan_are_kept_true(
+    connector: connectors.Redis, runtime: LocalRuntime, port_base: int, valkey: Valkey
+) -> None:
+    """What Redis has lost is entered again, off the new plan's grid too."""
+    plan = Plan(port_base)
+    allocator = make(connector, runtime, port_base, plan=plan)
+    red = await allocator.allocate("red", "default", rig.RESOURCES)
+    plan.now = PortPlan(port_base + 30, 70, RANGES)
+    with redis.Redis.from_url(valkey.url) as client:
+        client.delete("port_ranges")
+    await allocator.reconcile()
+    (restored,) = (await allocator.by_instance()).values()
+    assert (restored.web_port, restored.size) == (red.web_port, 100)
+    assert await allocator.holds("red", red.web_port)
+    green = await allocator.allocate("green", "default", rig.RESOURCES)
+    assert green.web_port >= port_base + 100
