@@ -39,7 +39,7 @@ def measure() -> dict[str, Any]:
         root = InstanceRoot(Path(directory))
         for name in roots:
             root.of(name).create()
-        meter = Meter(stack_id=_STACK, root=root, observer=Observer(MEASURED))
+        meter = Meter(stack_id=_STACK, root=root, observer=Observer(root=root, thresholds=MEASURED))
         held = {name: wards.Held(one, _LIMITS, True) for name, one in roots.items()}
         policy = wards.Policy(groups=False)
         keeper = warden.Warden(stack_id=_STACK, root=root, meter=meter, policy=policy)

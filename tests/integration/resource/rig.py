@@ -59,6 +59,7 @@ async def running(
     auto_create_paths: Callable[[], bool] = lambda: True,
     thresholds: Thresholds = MEASURED,
     limits: wards.Policy = LIMITS,
+    look_every: float = 60.0,
 ) -> AsyncIterator[LocalRuntime]:
     """Run a runtime; its editors are left running, as by a service that ends."""
     runtime = LocalRuntime(
@@ -70,7 +71,7 @@ async def running(
         auto_create_paths=auto_create_paths,
         thresholds=thresholds,
         limits=limits,
-        look_every=0.1,
+        look_every=look_every,
     )
     task = asyncio.create_task(runtime.run())
     try:

@@ -21,7 +21,9 @@ async def held(tmp_path: Path, tiny: Path, stack_id: str) -> AsyncIterator[Local
     if groups is None:
         pytest.skip(why)
     policy = wards.Policy(most_processes=20)
-    async with rig.running(tmp_path / "data", tiny, stack_id, stop_grace=1, limits=policy) as held:
+    async with rig.running(
+        tmp_path / "data", tiny, stack_id, stop_grace=1, limits=policy, look_every=0.1
+    ) as held:
         yield held
         for workload in held.list():
             await held.delete(workload.instance_id)

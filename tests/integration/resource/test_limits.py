@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import resource
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import prometheus_client
@@ -39,6 +40,18 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def looks() -> float:
     """Give how often instances were looked at."""
     return prometheus_client.REGISTRY.get_sample_value("codestudio_limit_look_seconds_count") or 0
+
+
+LOOK = 0.1
+"""Seconds between two looks."""
+
+
+@pytest.fixture
+async def runtime(tmp_path: Path, tiny: Path, stack_id: str) -> AsyncIterator[LocalRuntime]:
+    """Give a runtime that looks often."""
+    data = tmp_path / "data"
+    async with rig.running(data, tiny, stack_id, stop_grace=1.0, look_every=LOOK) as running:
+        yield running
 
 
 def workspace(tmp_path: Path, name: str) -> Path:
@@ -198,7 +211,9 @@ async def test_many_processes_are_ended_newest_first(
     many = "import subprocess, time\n"
     many += "for _ in range(30): subprocess.Popen(['sleep', '600'])\ntime.sleep(600)\n"
     policy = wards.Policy(most_processes=12, groups=False)
-    async with rig.running(tmp_path / "data", tiny, stack_id, stop_grace=1, limits=policy) as held:
+    async with rig.running(
+        tmp_path / "data", tiny, stack_id, stop_grace=1, limits=policy, look_every=LOOK
+    ) as held:
         await held.apply(rig.spec("blue", port_base, CHILD=many))
         ready = await rig.reach(held, "blue", Phase.READY)
         assert "ended the newest" in await told(held, "blue", Resource.PROCESSES)
@@ -253,12 +268,12 @@ async def test_a_restarted_service_goes_on_holding(
 ) -> None:
     """Limits that another life of ours set are known as ours, and changed."""
     spec = rig.spec("blue", port_base, sized(storage=20 * MIB))
-    async with rig.running(tmp_path / "data", tiny, stack_id) as first:
+    async with rig.running(tmp_path / "data", tiny, stack_id, look_every=LOOK) as first:
         await first.apply(spec)
         await rig.reach(first, "blue", Phase.READY)
     (root,) = rig.roots(stack_id)
     assert resource.prlimit(root.pid, resource.RLIMIT_FSIZE)[0] == 20 * MIB
-    async with rig.running(tmp_path / "data", tiny, stack_id) as second:
+    async with rig.running(tmp_path / "data", tiny, stack_id, look_every=LOOK) as second:
         await second.apply(rig.spec("blue", port_base, sized(storage=40 * MIB)))
         await rig.until(lambda: resource.prlimit(root.pid, resource.RLIMIT_FSIZE)[0] == 40 * MIB)
         await second.stop("blue")
@@ -275,7 +290,9 @@ async def test_a_real_editor_lives_on_a_full_disk(
     async def page(path: str) -> bool:
         return await readiness.answers(port_base, path)
 
-    async with rig.running(tmp_path / "data", real_editor, stack_id, stop_grace=5) as runtime:
+    async with rig.running(
+        tmp_path / "data", real_editor, stack_id, stop_grace=5, look_every=LOOK
+    ) as runtime:
         await runtime.apply(spec)
         await rig.reach(runtime, "blue", Phase.READY)
         (place / "big").write_bytes(os.urandom(70 * MIB))

@@ -20,7 +20,9 @@ def meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> measure.Meter:
         monkeypatch.setattr(measure, name, 0)
     root = InstanceRoot(tmp_path)
     root.of("red").create()
-    return measure.Meter(stack_id="test", root=root, observer=Observer(MEASURED))
+    return measure.Meter(
+        stack_id="test", root=root, observer=Observer(root=root, thresholds=MEASURED)
+    )
 
 
 def write(tmp_path: Path, size: int) -> None:
