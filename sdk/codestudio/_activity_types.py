@@ -134,6 +134,11 @@ class CodeEvent(Event):
         return self.proto.code.revision
 
     @property
+    def deleted(self) -> bool:
+        """Whether it was deleted."""
+        return self.proto.code.deleted
+
+    @property
     def source_instance(self) -> str:
         """The instance the change came from; empty where it came from none."""
         return self.proto.code.source_instance

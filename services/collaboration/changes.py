@@ -168,7 +168,7 @@ class Changes:
                 one.sequence,
                 int(one.time.timestamp() * 1000),
                 one.authors,
-                counts=one.part == one.parts - 1,
+                counts=one.part == one.parts - 1 and not one.deleted,
             )
             for one in entries
         ]
@@ -215,6 +215,7 @@ class Changes:
                 revision=record.revision,
                 source_instance=actor.source,
                 author=author,
+                deleted=last.deleted,
             )
         )
         told.timestamp.FromDatetime(last.time)
@@ -227,7 +228,7 @@ class Changes:
                     told.SerializeToString(),
                     timeout=_PUBLISH_SECONDS,
                     stream=self._stream.name,
-                    headers={activity.MESSAGE_ID: f"{identity}:{subject}:{record.revision}"},
+                    headers={activity.MESSAGE_ID: f"{identity}:{subject}:{last.sequence}"},
                 )
         except nats.errors.Error:
             self._stream.lost()

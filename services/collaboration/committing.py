@@ -65,13 +65,15 @@ class Text:
     """The text."""
     sequence: int
     """Its newest entry."""
+    epoch: str
+    """Its history; of an earlier document of its name, nothing is in it."""
 
 
 class Texts(Protocol):
     """Where the texts are."""
 
-    async def stored(self, name: Name, stream: str, at_least: int) -> Text:
-        """Return a document's text, with an entry of a stream and all before it.
+    async def stored(self, record: Record) -> Text:
+        """Return a document's text, with all entries that a record of it knows.
 
         Raises:
             errors.NotFound: There is no such document.
@@ -226,29 +228,37 @@ class Committer:
         repository = Repository(location(self._root, *project))
         # Before the texts are read: whatever is committed meanwhile is newer than they are.
         head = await asyncio.to_thread(repository.head)
-        texts: dict[Name, Text] = {}
+        texts: dict[str, str | None] = {}
         records: dict[str, Record] = {}
+        upto: dict[str, int] = {}
         size = 0
         for name in documents[:_TOGETHER_MOST]:
-            if size > _TOGETHER_SIZE:
-                break
             record = await self._records.find(name)
-            if not record.dirty:
+            if not record.dirty or size > _TOGETHER_SIZE:
                 continue
             try:
-                texts[name] = await self._texts.stored(name, record.stream, record.sequence)
+                text = await self._texts.stored(record)
+                record = await self._known(record, text)
             except errors.NotFound:
-                # Noted before it was created, which then failed.
-                await self._records.forget(name)
+                # It was deleted, or noted before it was created, which then failed.
+                texts[name.path] = None
+            except errors.DomainError as error:
+                # The others need not wait for it.
+                FAILURES.labels(error.code.lower()).inc()
+                _log.warning("document not committed", document=name.key, code=error.code)
                 continue
-            size += len(texts[name].text)
-            records[name.path] = await self._known(record, texts[name].sequence)
+            else:
+                texts[name.path] = text.text
+                same = text.epoch == record.epoch
+                upto[name.path] = text.sequence if same else record.sequence
+                size += len(text.text)
+            records[name.path] = record
         if not texts:
             return
         started = time.perf_counter()
         made = await asyncio.to_thread(
             repository.commit,
-            {name.path: one.text for name, one in texts.items()},
+            texts,
             lambda changed: authors([records[path] for path in changed]),
             parent=head,
         )
@@ -259,18 +269,23 @@ class Committer:
         for path in made.left_out:
             LEFT_OUT.inc()
             _log.warning("document cannot be in Git", project="/".join(project), path=path)
-        for name, one in texts.items():
-            await self._records.committed(name, one.sequence)
+        for path, record in records.items():
+            if path in upto:
+                await self._records.committed(record.name, upto[path])
+            else:
+                await self._records.forget(record)
 
-    async def _known(self, record: Record, sequence: int) -> Record:
-        """Return a record that knows all writers up to an entry.
+    async def _known(self, record: Record, text: Text) -> Record:
+        """Return a record that knows all writers of a text.
 
         Raises:
             errors.Unavailable: They are not known in time (WRITERS_UNKNOWN).
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + _WRITERS_SECONDS
-        while record.sequence < sequence:
+        while text.sequence and not (
+            record.epoch == text.epoch and record.sequence >= text.sequence
+        ):
             if loop.time() > until:
                 raise errors.Unavailable(
                     "WRITERS_UNKNOWN", f"Who wrote {record.name.key} is not known yet"

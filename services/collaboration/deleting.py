@@ -11,6 +11,7 @@ import asyncio
 import nats.errors
 
 from services.chassis import errors
+from services.collaboration.entry import Author
 from services.collaboration.log import Log
 from services.collaboration.names import Name
 from services.collaboration.room import Room, deleted
@@ -29,7 +30,7 @@ class Deleting:
         self._store = store
         self._log = log
 
-    async def delete(self, name: Name, revision: int) -> None:
+    async def delete(self, name: Name, revision: int, author: Author) -> None:
         """Delete a document; with a revision, only if it is still at that.
 
         Raises:
@@ -39,7 +40,7 @@ class Deleting:
         """
         async with self._rooms.holding(name) as room:
             try:
-                await self._end(room, revision)
+                await self._end(room, revision, author)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 raise errors.Unavailable(
                     "NATS_UNAVAILABLE", "The document cannot be deleted right now; try again"
@@ -48,9 +49,9 @@ class Deleting:
             room.fail(deleted(name))
         await self._store.delete(name, room.epoch)
 
-    async def _end(self, room: Room, revision: int) -> None:
+    async def _end(self, room: Room, revision: int, author: Author) -> None:
         if not revision:
-            await self._log.end(room.name, room.epoch, None)
+            await self._log.end(room.name, room.epoch, None, author)
             return
         for _ in range(_ATTEMPTS):
             await room.settle()
@@ -62,7 +63,9 @@ class Deleting:
                     f"The document is at revision {room.revision}, not {revision}",
                     metadata={"revision": str(room.revision)},
                 )
-            if last <= room.history.sequence and await self._log.end(room.name, room.epoch, last):
+            if last <= room.history.sequence and await self._log.end(
+                room.name, room.epoch, last, author
+            ):
                 return
             await asyncio.sleep(_PAUSE)
         raise errors.Unavailable("DOCUMENT_BUSY", "The document changes too fast; try again")

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from nats.aio.msg import Msg
 
@@ -92,8 +92,7 @@ def headers(draft: Draft, epoch: str, origin: str, part: int, parts: int) -> dic
         ORIGIN: origin,
     }
     if draft.authors:
-        some = draft.authors[:AUTHORS_MOST]
-        found[AUTHORS] = json.dumps([[one.subject, one.name] for one in some])
+        found[AUTHORS] = write_authors(draft.authors[:AUTHORS_MOST])
     if draft.sources:
         found[SOURCES] = ",".join(draft.sources[:AUTHORS_MOST])
     if draft.requests:
@@ -102,6 +101,11 @@ def headers(draft: Draft, epoch: str, origin: str, part: int, parts: int) -> dic
     if parts > 1:
         found[PART] = f"{part}/{parts}"
     return found
+
+
+def write_authors(authors: Iterable[Author]) -> str:
+    """Return authors as a header has them."""
+    return json.dumps([[one.subject, one.name] for one in authors])
 
 
 def read(message: Msg) -> Entry | None:

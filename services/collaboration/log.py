@@ -22,7 +22,7 @@ from nats.js import api
 
 from services.chassis import connectors, errors
 from services.collaboration import entry
-from services.collaboration.entry import Draft, Entry
+from services.collaboration.entry import Author, Draft, Entry
 from services.collaboration.names import Name
 
 _log = structlog.get_logger(__name__)
@@ -137,7 +137,7 @@ class Log:
                     headers=entry.headers(draft, epoch, self._origin, part, parts),
                 )
 
-    async def end(self, name: Name, epoch: str, last: int | None) -> bool:
+    async def end(self, name: Name, epoch: str, last: int | None, author: Author) -> bool:
         """Store that a document is deleted: nothing of its history counts behind that.
 
         With `last`, only if that is still its newest message; gives whether it was stored.
@@ -145,7 +145,12 @@ class Log:
         Raises:
             nats.errors.Error: NATS cannot be reached, or refuses.
         """
-        headers = {entry.EPOCH: epoch, entry.ORIGIN: self._origin, entry.DELETED: "1"}
+        headers = {
+            entry.EPOCH: epoch,
+            entry.ORIGIN: self._origin,
+            entry.DELETED: "1",
+            entry.AUTHORS: entry.write_authors([author]),
+        }
         if last is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(last)
         try:

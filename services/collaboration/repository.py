@@ -15,7 +15,7 @@ import itertools
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import pygit2
@@ -90,15 +90,15 @@ class Repository:
 
     def commit(
         self,
-        texts: Mapping[str, str],
+        texts: Mapping[str, str | None],
         authors: Callable[[Sequence[str]], Sequence[Author]],
         *,
         parent: str,
     ) -> Made:
-        """Commit texts by path, with those that changed; nothing where none did.
+        """Commit texts by path: those that changed; nothing where none did.
 
         Args:
-            texts: The new texts.
+            texts: The new texts; None for what is deleted.
             authors: Gives who wrote the paths that changed, the first as the author; where it
                 gives nobody, that is `people.UNKNOWN`.
             parent: `head` before the texts were collected.
@@ -118,7 +118,7 @@ class Repository:
             None,
             pygit2.Signature(people.name(first), people.address(first)),
             pygit2.Signature(*_COMMITTER),
-            _message(changed, others),
+            _message(changed, texts, others),
             tree,
             [base.id] if base else [],
         )
@@ -234,24 +234,29 @@ def _branch(repository: pygit2.Repository) -> pygit2.Reference | None:
 
 
 def _tree(
-    repository: pygit2.Repository, base: pygit2.Tree | None, texts: Mapping[str, str]
+    repository: pygit2.Repository, base: pygit2.Tree | None, texts: Mapping[str, str | None]
 ) -> tuple[pygit2.Oid, list[str], list[str]]:
     """Write a tree with texts in place of what was there; also which changed and which cannot."""
     index = pygit2.Index()
     if base is not None:
         index.read_tree(base)
-    changed: list[str] = []
+    gone = {path for path, text in texts.items() if text is None}
+    changed = [path for path in sorted(gone) if isinstance(_lookup(base, path), pygit2.Blob)]
+    for path in changed:
+        index.remove(path)
     left_out: list[str] = []
     files: set[str] = set()
     folders: set[str] = set()
     for path, text in sorted(texts.items()):
+        if text is None:
+            continue
         above = ["/".join(parts) for parts in _folders(path)]
-        before = None if base is None else _lookup(base, path)
+        before = _lookup(base, path)
         if (
-            isinstance(before, pygit2.Tree)
+            (isinstance(before, pygit2.Tree) and _left(before, path, gone))
             or path in folders
             or not files.isdisjoint(above)
-            or any(isinstance(_lookup(base, one), pygit2.Blob) for one in above)
+            or any(isinstance(_lookup(base, one), pygit2.Blob) and one not in gone for one in above)
         ):
             # One name for a file and a folder: documents may have that, a tree may not.
             left_out.append(path)
@@ -259,9 +264,10 @@ def _tree(
         data = text.encode()
         if before is not None and before.id == pygit2.hash(data):
             continue
-        mode = FileMode.BLOB if before is None else before.filemode or FileMode.BLOB
+        known = isinstance(before, pygit2.Blob) and before.filemode
         try:
-            index.add(pygit2.IndexEntry(path, repository.create_blob(data), FileMode(mode)))
+            blob = repository.create_blob(data)
+            index.add(pygit2.IndexEntry(path, blob, FileMode(known or FileMode.BLOB)))
         except (pygit2.GitError, ValueError, OSError):
             # A name that Git has for itself, such as ".git" in disguise.
             left_out.append(path)
@@ -270,6 +276,15 @@ def _tree(
         folders.update(above)
         changed.append(path)
     return index.write_tree(repository), changed, left_out
+
+
+def _left(tree: pygit2.Tree, path: str, gone: Set[str]) -> bool:
+    """Tell whether a folder has a file that is not among those that go."""
+    for one in tree:
+        inner = f"{path}/{one.name}"
+        if _left(one, inner, gone) if isinstance(one, pygit2.Tree) else inner not in gone:
+            return True
+    return False
 
 
 def _folders(path: str) -> Iterator[tuple[str, ...]]:
@@ -284,14 +299,19 @@ def _lookup(tree: pygit2.Tree | None, path: str) -> pygit2.Object | None:
         return None
 
 
-def _message(changed: Sequence[str], others: Sequence[Author]) -> str:
+def _message(
+    changed: Sequence[str], texts: Mapping[str, str | None], others: Sequence[Author]
+) -> str:
     if len(changed) == 1:
-        paragraphs = [f"Edit {changed[0]}"]
+        (path,) = changed
+        paragraphs = [f"{'Delete' if texts[path] is None else 'Edit'} {path}"]
     else:
-        listed = [f"- {path}" for path in changed[:_LISTED]]
+        listed = [
+            f"- {path}{' (deleted)' if texts[path] is None else ''}" for path in changed[:_LISTED]
+        ]
         if len(changed) > _LISTED:
             listed.append(f"- and {len(changed) - _LISTED} more")
-        paragraphs = [f"Edit {len(changed)} documents", "\n".join(listed)]
+        paragraphs = [f"Change {len(changed)} documents", "\n".join(listed)]
     if others:
         paragraphs.append(people.trailers(others))
     return "\n\n".join(paragraphs) + "\n"

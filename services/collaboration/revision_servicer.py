@@ -10,6 +10,7 @@ from services.chassis import context as calls
 from services.chassis import identity
 from services.chassis.validation import Violations
 from services.collaboration import access, names, revisions, translation
+from services.collaboration.opening import Opening
 from services.collaboration.revisions import Revisions
 from services.collaboration.rooms import Rooms
 from services.collaboration.texts import LiveTexts
@@ -21,6 +22,7 @@ class RevisionMethods:
     """ListRevisions, GetRevision and RestoreRevision."""
 
     _rooms: Rooms
+    _opening: Opening
     _revisions: Revisions
     _texts: LiveTexts
 
@@ -56,7 +58,7 @@ class RevisionMethods:
     async def RestoreRevision(
         self, request: pb.RestoreRevisionRequest, context: _Context
     ) -> document_pb2.Document:
-        """Make a document's text what it was at a revision."""
+        """Make a text what it was at a revision; a deleted document is opened again."""
         wrong = Violations()
         name = names.name(wrong, "name", request.name)
         revision = revisions.revision_id(wrong, request.revision_id)
@@ -64,6 +66,7 @@ class RevisionMethods:
         caller = identity.current()
         access.check(caller, name)
         _, text = await self._revisions.text(name, revision)
+        await self._opening.ensure(name, text, access.author(caller))
         async with self._rooms.holding(name) as room:
             await self._texts.replace(room, text, access.author(caller), calls.timeout())
             found = translation.document(room, writes=access.may_write(caller))

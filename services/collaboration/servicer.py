@@ -168,7 +168,7 @@ class CollaborationServicer(  # type: ignore[misc]  # streams in bytes: see `reg
             wrong.add("revision", f"must not be negative, is {request.revision}")
         wrong.check()
         access.check(identity.current(), name)
-        await self._deleting.delete(name, request.revision)
+        await self._deleting.delete(name, request.revision, access.author(identity.current()))
         return empty_pb2.Empty()
 
     async def ListDocuments(

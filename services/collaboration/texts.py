@@ -13,6 +13,7 @@ from services.collaboration.rebase import Splice
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.subscriber import Receipt
+from services.collaboration.uncommitted import Record
 
 _REACH_SECONDS = 5.0
 """Longest wait for an entry that is in the log to be in the document here."""
@@ -47,12 +48,12 @@ class LiveTexts:
         self._rooms = rooms
         self._log = log
 
-    async def stored(self, name: Name, stream: str, at_least: int) -> Text:
+    async def stored(self, record: Record) -> Text:
         """Return a document's text as the log has it; see `committing.Texts`."""
-        async with self._rooms.holding(name) as room:
-            if stream == self._log.identity:
-                await _reached(room, at_least)
-            return Text(room.stored_text(), room.history.sequence)
+        async with self._rooms.holding(record.name) as room:
+            if (record.stream, record.epoch) == (self._log.identity, room.epoch):
+                await _reached(room, record.sequence)
+            return Text(room.stored_text(), room.history.sequence, room.epoch)
 
     async def position(self, name: Name) -> tuple[int, int]:
         """Return a document's revision, and the sequence number of its newest entry.
@@ -114,6 +115,8 @@ async def _reached(room: Room, sequence: int) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + _REACH_SECONDS
     while room.history.sequence < sequence:
+        if room.failure is not None:
+            raise room.failure
         if loop.time() > until:
             raise errors.Unavailable(
                 "DOCUMENT_BEHIND", f"{room.name.key} does not have its newest edits here yet"

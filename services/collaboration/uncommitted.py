@@ -81,11 +81,18 @@ class Record:
         return self.sequence > self.committed
 
     def opened(self, author: Author, now: int) -> "Record":
-        """Return it with the first content, which is in no log."""
-        if self.version:
-            return self
-        return dataclasses.replace(
-            self, dirty_at=now, changed_at=now, writers=(Writer(author, 0, 0),)
+        """Return it with the first content, which is in no log.
+
+        What is known already is of a document that was deleted: Git may not have that yet.
+        """
+        writers = {one.author.subject: dataclasses.replace(one, first=0) for one in self.writers}
+        writers.setdefault(author.subject, Writer(author, 0, 0))
+        return Record(
+            self.name,
+            dirty_at=now,
+            changed_at=now,
+            writers=tuple(dataclasses.replace(one, last=0) for one in writers.values()),
+            version=self.version,
         )
 
     def changed(self, changes: Iterable[Change]) -> "Record":
@@ -193,8 +200,10 @@ class Uncommitted:
 
     async def opened(self, name: Name, author: Author, now: int) -> None:
         """Note that somebody is about to give a document its first content."""
-        before = await self.find(name)
-        await self.write(before, before.opened(author, now))
+        for _ in range(_ATTEMPTS):
+            before = await self.find(name)
+            if await self.write(before, before.opened(author, now)) is not None:
+                return
 
     async def committed(self, name: Name, sequence: int) -> None:
         """Note that Git has a document up to an entry."""
@@ -205,9 +214,11 @@ class Uncommitted:
             if await self.write(before, before.committed_to(sequence)) is not None:
                 return
 
-    async def forget(self, name: Name) -> None:
-        """Forget a document that there is not."""
-        await self._mongo.client[_COLLECTION].delete_one({"_id": name.key})
+    async def forget(self, record: Record) -> None:
+        """Forget a document that is not there any more, unless somebody has written the record."""
+        await self._mongo.client[_COLLECTION].delete_one(
+            {"_id": record.name.key, "version": record.version}
+        )
 
     async def position(self) -> tuple[str, int]:
         """Return the stream and the entry up to which all entries are in the records."""

@@ -120,7 +120,8 @@ def _line(event: codestudio.Event) -> str:
             return f"{at}  {event.instance_id}  {event.status or '-'}  {place}"
         case codestudio.CodeEvent():
             who = event.author.name or event.author.subject or event.source_instance or "?"
-            return f"{at}  {event.project}/{event.path}  revision {event.revision} by {who}"
+            what = "deleted" if event.deleted else f"revision {event.revision}"
+            return f"{at}  {event.project}/{event.path}  {what} by {who}"
     return at
 
 

@@ -167,7 +167,11 @@ async def test_changes_of_code_are_told(instances: Fleet, member: Member) -> Non
         event = told.code[-1]
         assert (event.name.project, event.name.path) == (service.parts.project, "src/a.py")
         assert (event.author.subject, event.author.name) == ("eve", "Eve")
-        assert event.source_instance == ""
+        assert (event.source_instance, event.deleted) == ("", False)
+        delete = pb.DeleteDocumentRequest(name=event.name)
+        await member.stub.DeleteDocument(delete, metadata=member.as_user("kim"), timeout=20)
+        await told.until(lambda: told.code[-1].deleted, "the deletion")
+        assert told.code[-1].author.subject == "kim"
         assert other.code == []
 
 

@@ -193,6 +193,48 @@ async def test_a_revision_is_brought_back_live(service: rig.Replica) -> None:
     assert {one.subject for one in newest.authors} == {"bob", "eve"}
 
 
+async def test_a_deleted_document_goes_and_can_be_brought_back(service: rig.Replica) -> None:
+    """Its deletion is a revision of whoever did it; restored, it is there again for all."""
+    await service.open("a", "one")
+    await service.open("b", "stays")
+    await committed(service, {"a": "one", "b": "stays"})
+    (first,) = await revisions(service)
+    name = service.parts.name("a")
+    bob = service.as_user("bob")
+    delete = pb.DeleteDocumentRequest(name=name)
+    await service.stub.DeleteDocument(delete, metadata=bob, timeout=20)
+    repository = Repository(location(service.parts))
+
+    async def gone() -> bool:
+        return repository.text(repository.head(), "a") is None
+
+    await until(gone, "Git has the deletion")
+    (newest, *_) = await revisions(service, "a")
+    assert ([one.subject for one in newest.authors], newest.message) == (["bob"], "Delete a\n")
+    assert repository.text(newest.id, "b") == "stays"
+    restore = pb.RestoreRevisionRequest(name=name, revision_id=first.id)
+    restored = await service.stub.RestoreRevision(restore, metadata=bob, timeout=20)
+    assert (restored.text, restored.revision) == ("one", 1)
+    await committed(service, {"a": "one"})
+
+
+async def test_a_document_that_is_opened_again_is_committed(service: rig.Replica) -> None:
+    """Deleted and opened in one breath, edited or not: Git gets what is there in the end."""
+    for path in ("same", "other", "edited"):
+        await service.open(path, "old")
+    await committed(service, {"same": "old", "other": "old", "edited": "old"})
+    for path in ("same", "other", "edited"):
+        delete = pb.DeleteDocumentRequest(name=service.parts.name(path))
+        await service.stub.DeleteDocument(delete, metadata=service.metadata, timeout=20)
+        await service.open(path, "old" if path == "same" else "new")
+    await write(service, "edited", "eve", "and ")
+    await committed(service, {"same": "old", "other": "new", "edited": "and new"})
+    (newest, *_) = await revisions(service, "edited")
+    assert "eve" in [one.subject for one in newest.authors]
+    await write(service, "same", "eve", "more ")
+    await committed(service, {"same": "more old"})
+
+
 async def test_a_large_text_is_brought_back(service: rig.Replica) -> None:
     """Also where it is larger than one update may be."""
     large = "".join(f"{number:>9}\n" for number in range(500_000))

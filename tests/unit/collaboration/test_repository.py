@@ -187,6 +187,26 @@ def test_a_file_and_a_folder_of_one_name(repo: Repository) -> None:
     ]
 
 
+def test_what_is_deleted_goes(repo: Repository, path: Path) -> None:
+    """With its name free for what comes in its place, a folder for a file and the other way."""
+    first = repo.commit({"a": "1", "d/e": "1", "d/f": "1", "g": "1"}, by(ADA), parent="")
+    second = repo.commit({"a": None, "nowhere": None}, by(BOB), parent=first.id)
+    found = repo.revision(second.id)
+    assert found is not None
+    assert (list(found.paths), found.message) == (["a"], "Delete a\n")
+    assert repo.text(second.id, "a") is None
+    third = repo.commit(
+        {"d/e": None, "d/f": None, "d": "file", "g": None, "g/h": "in a folder"},
+        by(BOB),
+        parent=second.id,
+    )
+    assert third.left_out == []
+    assert git("ls-tree", "-r", "--name-only", "main", where=path).split() == ["d", "g/h"]
+    kept = repo.commit({"g": "no", "nowhere": None}, by(BOB), parent=third.id)
+    assert (kept.id, kept.left_out) == ("", ["g"])
+    assert repo.commit({"nowhere": None}, by(BOB), parent=third.id).id == ""
+
+
 def test_names_git_has_for_itself(repo: Repository) -> None:
     """A path Git refuses is left out, whatever its disguise."""
     made = repo.commit({".git/config": "x", "GIT~1/hooks": "x", "fine": "x"}, by(ADA), parent="")

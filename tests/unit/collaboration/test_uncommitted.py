@@ -45,8 +45,18 @@ def test_the_first_content_is_to_be_committed_too() -> None:
     assert one.dirty
     assert [writer.author for writer in one.writers] == [ADA]
     assert not one.committed_to(0).dirty
-    known = dataclasses.replace(one.committed_to(0), version=3)
-    assert known.opened(BOB, 9) == known
+
+
+def test_a_document_that_is_opened_again_begins_anew() -> None:
+    """Git lacks all of it, and is still told who wrote the one before and who deleted it."""
+    before = dataclasses.replace(
+        Record(NAME).changed([Change(5, 1, [ADA])]), version=3, epoch="old", stream="s"
+    )
+    again = before.opened(BOB, 9)
+    assert (again.epoch, again.sequence, again.revision, again.version) == ("", 0, 1, 3)
+    assert again.dirty
+    assert not again.committed_to(0).dirty
+    assert [writer.author for writer in again.writers] == [ADA, BOB]
 
 
 def test_parts_of_an_entry_make_one_revision() -> None:

@@ -297,16 +297,18 @@ class MessageEvent(_message.Message):
     def __init__(self, message_id: _Optional[str] = ..., to: _Optional[str] = ..., message: _Optional[_Union[Message, _Mapping]] = ..., **kwargs) -> None: ...
 
 class CodeEvent(_message.Message):
-    __slots__ = ("name", "revision", "source_instance", "author")
+    __slots__ = ("name", "revision", "source_instance", "author", "deleted")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
     name: _document_pb2.DocumentName
     revision: int
     source_instance: str
     author: _document_pb2.Author
-    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., revision: _Optional[int] = ..., source_instance: _Optional[str] = ..., author: _Optional[_Union[_document_pb2.Author, _Mapping]] = ...) -> None: ...
+    deleted: bool
+    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., revision: _Optional[int] = ..., source_instance: _Optional[str] = ..., author: _Optional[_Union[_document_pb2.Author, _Mapping]] = ..., deleted: _Optional[bool] = ...) -> None: ...
 
 class SubscribeResponse(_message.Message):
     __slots__ = ("state", "message_event", "code", "heartbeat", "error", "resume_token", "timestamp")

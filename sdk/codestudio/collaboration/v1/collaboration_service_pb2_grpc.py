@@ -192,7 +192,8 @@ class CollaborationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RestoreRevision(self, request, context):
-        """Makes a document's text what it was at a revision, as an edit that everyone sees live.
+        """Makes a document's text what it was at a revision, as an edit that everyone sees live. A
+        document that was deleted is opened again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

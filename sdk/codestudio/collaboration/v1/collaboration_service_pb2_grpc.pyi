@@ -68,7 +68,9 @@ class CollaborationServiceStub:
     GetRevision: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.GetRevisionRequest, _collaboration_service_pb2.GetRevisionResponse]
     """Returns a document's text as it was at a revision."""
     RestoreRevision: _grpc.UnaryUnaryMultiCallable[_collaboration_service_pb2.RestoreRevisionRequest, _document_pb2.Document]
-    """Makes a document's text what it was at a revision, as an edit that everyone sees live."""
+    """Makes a document's text what it was at a revision, as an edit that everyone sees live. A
+    document that was deleted is opened again.
+    """
     Subscribe: _grpc.UnaryStreamMultiCallable[_collaboration_service_pb2.SubscribeRequest, _collaboration_service_pb2.SubscribeResponse]
     """Streams what happens around an instance: states, messages and changes of code. It begins
     with a heartbeat or, resumed with a token, with what was missed: messages each once and in
@@ -113,7 +115,9 @@ class CollaborationServiceAsyncStub(CollaborationServiceStub):
     GetRevision: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.GetRevisionRequest, _collaboration_service_pb2.GetRevisionResponse]  # type: ignore[assignment]
     """Returns a document's text as it was at a revision."""
     RestoreRevision: _aio.UnaryUnaryMultiCallable[_collaboration_service_pb2.RestoreRevisionRequest, _document_pb2.Document]  # type: ignore[assignment]
-    """Makes a document's text what it was at a revision, as an edit that everyone sees live."""
+    """Makes a document's text what it was at a revision, as an edit that everyone sees live. A
+    document that was deleted is opened again.
+    """
     Subscribe: _aio.UnaryStreamMultiCallable[_collaboration_service_pb2.SubscribeRequest, _collaboration_service_pb2.SubscribeResponse]  # type: ignore[assignment]
     """Streams what happens around an instance: states, messages and changes of code. It begins
     with a heartbeat or, resumed with a token, with what was missed: messages each once and in
@@ -227,7 +231,9 @@ class CollaborationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collaboration_service_pb2.RestoreRevisionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_pb2.Document, _abc.Awaitable[_document_pb2.Document]]:
-        """Makes a document's text what it was at a revision, as an edit that everyone sees live."""
+        """Makes a document's text what it was at a revision, as an edit that everyone sees live. A
+        document that was deleted is opened again.
+        """
 
     @_abc_1.abstractmethod
     def Subscribe(
