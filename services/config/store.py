@@ -5,8 +5,9 @@ that time. A revision is committed by inserting its document under its number: o
 the same one before, one gets the next number, and nobody overwrites what they have not read.
 
 Redis has a copy of the newest, the specification's hash ``config:<service>``: a field for each
-path, its value as JSON. ``@revision`` and ``@at`` say what it is a copy of. It is written after
-the record, and from it again whenever the two differ, so it may be lost at any time.
+path, its value as JSON. ``@revision`` and ``@at`` say what it is a copy of, 0 of nothing ever
+set: a copy that is not there tells nothing. It is written after the record, and from it again
+whenever the two differ, so it may be lost at any time.
 """
 
 import asyncio
@@ -94,8 +95,7 @@ class Mirror:
             revision: What to copy.
             instead_of: What was there and may be overwritten, newer or not.
         """
-        fields = _fields(revision) if revision.number else {}
-        flat = [text for pair in fields.items() for text in pair]
+        flat = [text for pair in _fields(revision).items() for text in pair]
         written = await self._write(
             keys=[_KEY + revision.service],
             args=[str(revision.number), str(instead_of.number) if instead_of else "", *flat],
@@ -110,7 +110,7 @@ class Mirror:
     async def is_copy_of(self, revision: Revision) -> bool:
         """Whether what is there is exactly the copy of a revision, untouched by anybody."""
         fields = await cast("Any", self._redis.client.hgetall(_KEY + revision.service))
-        return bool(fields == (_fields(revision) if revision.number else {}))
+        return bool(fields == _fields(revision))
 
 
 def _id(service: str, number: int) -> str:

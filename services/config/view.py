@@ -94,7 +94,9 @@ class View:
         # A revision is in the record before its copy is written. So a copy that is newer than
         # what the record says afterwards is of a record that was lost.
         lost = there if there is not None and there.number > newest.number else None
-        if await self._mirror.write(newest, instead_of=lost):
+        written = await self._mirror.write(newest, instead_of=lost)
+        # The first copy of what was never changed mends nothing.
+        if written and (newest.number or there is not None):
             REPAIRS.labels(service).inc()
             _log.warning(
                 "copy in Redis written again",

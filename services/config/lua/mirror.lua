@@ -1,7 +1,7 @@
 -- Puts the settings of a service in the place of those that are there: all of them or none.
 --
 -- KEYS[1]  config:{service}
--- ARGV[1]  revision to write; 0 removes everything
+-- ARGV[1]  revision to write
 -- ARGV[2]  revision that may be there though it is newer, since the record has lost it; "" for none
 -- ARGV[3…] fields and values
 --
@@ -11,7 +11,5 @@ if present and tonumber(present) > tonumber(ARGV[1]) and present ~= ARGV[2] then
   return 0
 end
 redis.call('DEL', KEYS[1])
-if #ARGV > 2 then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 3))
-end
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
 return 1

@@ -116,7 +116,6 @@ async def test_redis_may_lose_everything(parts: rig.Parts, service: rig.Replica)
         await redis.flushall()
         await rig.until(lambda: _is_copy(redis, found))
         await rig.until(lambda: _is_copy(redis, quota))
-        assert not await redis.exists("config:edge-service")
 
 
 async def test_what_is_written_into_redis_by_hand_is_put_back(
@@ -129,7 +128,7 @@ async def test_what_is_written_into_redis_by_hand_is_put_back(
         assert rig.value(await service.get(), PORT) == 9000
         await rig.until(lambda: _is_copy(redis, found))
         await redis.hset("config:edge-service", "colour", '"red"')
-        await rig.until(lambda: _gone(redis, "config:edge-service"))
+        await rig.until(lambda: _is_untouched(redis, "config:edge-service"))
 
 
 async def test_a_record_that_went_back_is_still_the_record(
@@ -151,9 +150,11 @@ async def test_a_record_that_went_back_is_still_the_record(
 
 async def test_without_mongodb_settings_are_read_and_not_changed(parts: rig.Parts) -> None:
     """From memory; a replica that has just been started reads the copy in Redis."""
-    async with rig.replica(parts) as service:
+    async with rig.replica(parts) as service, parts.redis() as redis_client:
         found = await service.set(PORT, 9000)
-        await service.set("default_quota.instances", 3, service=QUOTA)
+        await rig.until(lambda: _is_untouched(redis_client, "config:path-service"))
+    async with parts.redis() as redis_client:
+        await redis_client.delete("config:edge-service")
     settings = parts.settings(mongodb_url="mongodb://127.0.0.1:1/none")
     mongo, redis = connectors.Mongo(settings), connectors.Redis(settings)
     base = Sources(
@@ -237,5 +238,5 @@ async def _is_copy(redis: object, found: pb.Configuration) -> bool:
     return values == dynamic and int(copy.get("@revision", 0)) == found.revision
 
 
-async def _gone(redis: object, key: str) -> bool:
-    return not await redis.exists(key)  # type: ignore[attr-defined]
+async def _is_untouched(redis: object, key: str) -> bool:
+    return await redis.hgetall(key) == {"@revision": "0", "@at": "0"}  # type: ignore[attr-defined]
