@@ -55,7 +55,6 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
         document_bytes=settings.document_max_bytes,
         update_bytes=settings.update_max_bytes,
         backlog_bytes=settings.backlog_bytes,
-        flush_per_client=settings.flush_per_client,
         log_tick=settings.log_tick,
         log_give_up=settings.log_give_up,
     )

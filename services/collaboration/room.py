@@ -26,6 +26,10 @@ _PARTS_SECONDS = 120.0
 """How long the parts of a large entry may wait for the rest: its replica has died."""
 
 
+_CREDIT = 0.02
+"""Seconds by which rounds of sending may come ahead of their pace."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
     """What a room may use."""
@@ -36,8 +40,6 @@ class Limits:
     """Largest update."""
     backlog_bytes: int
     """Edits kept for the slowest client."""
-    flush_per_client: float
-    """Seconds between two rounds of sending, for each client."""
     log_tick: float
     """Seconds between two entries of the log."""
     log_give_up: float
@@ -88,7 +90,8 @@ class Room:
         self._loose = 0
         self._parts: dict[str, tuple[float, list[Entry]]] = {}
         self._advanced = asyncio.Event()
-        self._flushed = 0.0
+        self._pace = 0.0
+        self._spent_until = 0.0
         self._flushing: asyncio.Handle | None = None
         self._outbox = Outbox(
             name=name,
@@ -173,11 +176,13 @@ class Room:
         subscriber.at = self.segments.end
         subscriber.awareness_at = self.awareness.version
         self.subscribers.add(subscriber)
+        self._pace = sum(one.pace for one in self.subscribers)
         self.used_at = self._loop.time()
 
     def leave(self, subscriber: Subscriber) -> None:
         """Let a client go, and with it those who spoke through it."""
         self.subscribers.discard(subscriber)
+        self._pace = sum(one.pace for one in self.subscribers)
         self.used_at = self._loop.time()
         gone = self.awareness.forget(subscriber.clients, self._loop.time())
         subscriber.clients.clear()
@@ -404,10 +409,14 @@ class Room:
             self._schedule()
 
     def _schedule(self) -> None:
-        """Have what is new sent: at once when it is quiet, otherwise at the next round."""
+        """Have what is new sent: at once, unless the rounds of late have used up their share.
+
+        Each round has its price in time (`Subscriber.pace`), and up to `_CREDIT` may be owed: so
+        single edits leave as they come, and a flood of them leaves in rounds.
+        """
         if self._flushing is not None:
             return
-        due = self._flushed + self._limits.flush_per_client * len(self.subscribers)
+        due = self._spent_until - _CREDIT
         if due <= self._loop.time():
             # In the loop's next turn, so that what came together goes together.
             self._flushing = self._loop.call_soon(self._flush)
@@ -416,7 +425,7 @@ class Room:
 
     def _flush(self) -> None:
         self._flushing = None
-        self._flushed = self._loop.time()
+        self._spent_until = max(self._spent_until, self._loop.time()) + self._pace
         self.segments.close(keep=bool(self.subscribers))
         if self.subscribers:
             self.segments.drop_before(min(one.at for one in self.subscribers))

@@ -234,6 +234,7 @@ class Session:
                 Subscriber(
                     author=access.author(self._caller),
                     may_write=self._writes,
+                    pace=self._settings.flush_per_stream,
                     wake=lambda: self._wake(channel),
                 ),
             )

@@ -37,14 +37,18 @@ class _Sent(Receipt):
 class Subscriber:
     """A client's place in a room. The room moves it on; the connection reads what is due."""
 
-    def __init__(self, *, author: Author, may_write: bool, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, *, author: Author, may_write: bool, pace: float, wake: Callable[[], None]
+    ) -> None:
         """Describe a client.
 
         Args:
             author: Who it is.
             may_write: Whether it is an editor.
+            pace: Seconds it adds to the time between two rounds of sending.
             wake: Called when there is something to send.
         """
+        self.pace = pace
         self.author = author
         self.may_write = may_write
         self.wake = wake

@@ -103,6 +103,7 @@ class Yjs:
                     caller,
                     silence=self._settings.heartbeat_seconds,
                     compare_after=self._in_force.current.collaboration_sync_interval / 1000,
+                    pace=self._settings.flush_per_socket,
                 )
                 error = await client.serve()
         except errors.DomainError as refused:
@@ -162,6 +163,7 @@ class _Client:
         *,
         silence: float,
         compare_after: float,
+        pace: float,
     ) -> None:
         self._socket = socket
         self._transport = transport
@@ -177,7 +179,10 @@ class _Client:
         self._error: errors.DomainError | None = None
         self._over = False
         self._subscriber = Subscriber(
-            author=access.author(caller), may_write=access.may_write(caller), wake=self._wake
+            author=access.author(caller),
+            may_write=access.may_write(caller),
+            pace=pace,
+            wake=self._wake,
         )
 
     async def serve(self) -> errors.DomainError | None:

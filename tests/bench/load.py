@@ -301,9 +301,10 @@ def _summary(
     own: float,
     memory: list[int],
 ) -> dict[str, Any]:
-    deliveries = edits * (plan["clients"] - 1)
-    # Some servers give an edit back to who made it: of those searched, at most all.
+    # Some servers give an edit back to who made it: of those searched, at most all. What arrived
+    # there in time stands for all clients: a server that falls behind does less, not better.
     expected = edits * plan["searched"]
+    deliveries = max(1, round(len(found.latencies) / plan["searched"] * plan["clients"]))
     ordered = sorted(found.latencies) or [float("nan")]
 
     def at(share: float) -> float:

@@ -196,7 +196,7 @@ async def test_cookies_count_from_our_own_pages_only(parts: rig.Parts) -> None:
 async def test_a_slow_reader_is_given_everything_in_the_end(parts: rig.Parts) -> None:
     """One that does not read for a while fills no memory, and has the whole document after."""
     async with (
-        rig.replica(parts, backlog_bytes=20_000, flush_per_client=0) as service,
+        rig.replica(parts, backlog_bytes=20_000, flush_per_stream=0, flush_per_socket=0) as service,
         aiohttp.ClientSession() as session,
     ):
         await service.open("a.txt", "")
