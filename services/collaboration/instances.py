@@ -6,9 +6,11 @@ import datetime
 
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 
-from services.chassis import identity, mesh
+from services.chassis import errors, identity, mesh
 from services.collaboration import access
 
+_SOURCE_SECONDS = 1.0
+"""Longest wait of an edit for the label it is given."""
 _REMEMBERED = 10_000
 """Answers remembered at most."""
 
@@ -39,6 +41,7 @@ class Instances:
         self._mesh = channel
         self._remember = remember
         self._answers: dict[tuple[str, str], tuple[float, Instance]] = {}
+        self._unknown: dict[tuple[str, str], float] = {}
 
     async def own(self, instance_id: str) -> Instance:
         """Return an instance the caller may act for: an own one, or any for an administrator.
@@ -66,6 +69,31 @@ class Instances:
         found = await self._ask("", instance_id, "")
         access.check_namespace(identity.current(), found.namespace)
         return found
+
+    async def source(self, instance_id: str) -> str:
+        """Return the instance that edits are told to come from; empty if that is not known.
+
+        An edit does not wait for what it is labelled with: where there is no such instance, or
+        the Instance service does not answer, it goes without a label. A label is never false.
+
+        Raises:
+            errors.PermissionDenied: The instance is somebody else's, or in a namespace the caller
+                may not use (NAMESPACE_DENIED).
+        """
+        loop = asyncio.get_running_loop()
+        caller = identity.current()
+        key = (f"{caller.kind}/{caller.subject}/{','.join(caller.roles)}", instance_id)
+        if loop.time() < self._unknown.get(key, 0.0):
+            return ""
+        try:
+            async with asyncio.timeout(_SOURCE_SECONDS):
+                return (await self.own(instance_id)).id
+        except (errors.NotFound, errors.Unavailable, errors.DeadlineExceeded, TimeoutError):
+            self._unknown.pop(key, None)
+            self._unknown[key] = loop.time() + self._remember
+            if len(self._unknown) > _REMEMBERED:
+                del self._unknown[next(iter(self._unknown))]
+            return ""
 
     async def _ask(self, asker: str, instance_id: str, token: str) -> Instance:
         now = asyncio.get_running_loop().time()

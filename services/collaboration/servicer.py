@@ -108,7 +108,7 @@ class CollaborationServicer(  # type: ignore[misc]  # streams in bytes: see `reg
             unit=unit,
             rejects=rejects,
             author=access.author(caller),
-            source=source,
+            source=await self._activity.instances.source(source),
             request=f"{caller.subject}/{request_id}" if request_id else "",
         )
         if request_id:

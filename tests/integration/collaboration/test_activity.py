@@ -175,6 +175,36 @@ async def test_changes_of_code_are_told(instances: Fleet, member: Member) -> Non
         assert other.code == []
 
 
+async def test_an_edit_is_labelled_with_its_instance_and_no_other(
+    instances: Fleet, member: Member, infrastructure: Stack
+) -> None:
+    """By SyncCode: the others are told where it came from, and its hash has it as last_change."""
+    ada, bob = await instances.instance("ada"), await instances.instance("bob")
+    await member.replica.open("a.py", "one")
+    name = member.replica.parts.name("a.py")
+
+    async def edit(instance_id: str) -> None:
+        change = pb.CodeChange(name=name, offset=pb.OffsetRange(start=0), text="x")
+        request = pb.SyncCodeRequest(instance_id=instance_id, changes=[change])
+        await member.stub.SyncCode(request, metadata=member.as_user("ada"), timeout=20)
+
+    asked = {"project": member.replica.parts.project}
+    async with (
+        redis.Redis.from_url(infrastructure.plan.redis_url, decode_responses=True) as valkey,
+        fleet.listening(member, instance_id=bob, user="bob", **asked) as other,
+        fleet.listening(member, instance_id=ada, **asked) as own,
+    ):
+        await edit(ada)
+        await other.until(lambda: other.code, "the change")
+        assert (other.code[0].source_instance, other.code[0].revision) == (ada, 2)
+        change = json.loads(await valkey.hget(f"instance:{ada}:state", "last_change"))
+        assert (change["path"], change["revision"], change["author"]) == ("a.py", 2, "ada")
+        assert (await rig.refusal(edit(bob))).code == "INSTANCE_NOT_YOURS"
+        await edit("nobody")
+        await own.until(lambda: own.code, "the change without a label")
+        assert [one.source_instance for one in own.code] == [""]
+
+
 async def test_changes_that_were_missed_are_told_as_the_newest(
     instances: Fleet, member: Member
 ) -> None:
