@@ -1,6 +1,7 @@
 """Measures the product beside its baselines and prints the figures as JSON.
 
-scripts/bench [starts] [reads] [pages] [fleet] [quota] [paths] [rooms] [documents] [messages]
+scripts/bench [starts] [reads] [pages] [fleet] [quota] [paths] [rooms] [documents]
+              [client] [messages]
 
 All of them if none is named.
 """
@@ -18,6 +19,7 @@ import psutil
 from services.devstack import editor
 from tests.bench import (
     api,
+    client,
     config,
     documents,
     fanout,
@@ -38,6 +40,7 @@ _NAMES = (
     "paths",
     "rooms",
     "documents",
+    "client",
     "config",
     "messages",
 )
@@ -79,6 +82,8 @@ def measure(names: tuple[str, ...], command: str) -> dict[str, Any]:
                     found[name] = asyncio.run(paths.measure(stack))
                 case "rooms":
                     found[name] = fanout.measure(stack)
+                case "client":
+                    found[name] = asyncio.run(client.measure(stack))
                 case "documents":
                     found[name] = asyncio.run(documents.measure(stack))
     return found

@@ -133,6 +133,9 @@ class Folder:
 
     async def delete(self, path: str, text: str) -> bool:
         """Delete a document that has this text; False where it has another."""
+        if not await asyncio.to_thread(lambda: self.records.there):
+            # Its files were not removed: all of it is somewhere else.
+            raise FileNotFoundError(f"{self._root} is gone")
         done = await self._project.delete(path, text)
         if done:
             self._remote.discard(path)

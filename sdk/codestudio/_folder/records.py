@@ -74,6 +74,11 @@ class Records:
         if lock is not None:
             os.close(lock)
 
+    @property
+    def there(self) -> bool:
+        """Whether the folder is still there: it may have been moved, or unmounted."""
+        return self._documents.is_dir()
+
     def all(self) -> Iterator[Record]:
         """Give all records; one that is damaged is as if it were not there."""
         for kept in sorted(self._documents.iterdir()):
@@ -97,7 +102,8 @@ def _name(path: str) -> str:
 def _shown(binding: object) -> str:
     if not isinstance(binding, dict):
         return "something else"
-    return f"project {binding.get('namespace')}/{binding.get('project')}"
+    name = "/".join(filter(None, (binding.get("namespace"), binding.get("project"))))
+    return " at ".join(filter(None, (f"project {name}", binding.get("gateway"))))
 
 
 def _write(record: Record) -> bytes:

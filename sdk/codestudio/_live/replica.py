@@ -47,7 +47,8 @@ class Replica:
         """The text."""
         self._deltas: list[list[dict[str, Any]]] = []
         self._updates: list[bytes] = []
-        self._text_watch = self._text.observe(lambda event: self._deltas.append(event.delta))
+        self._editing = False
+        self._text_watch = self._text.observe(self._observe)
         self._doc_watch = self._doc.observe(lambda event: self._updates.append(event.update))
         self._undo: Any = self._pycrdt.UndoManager(scopes=[self._text])
         self._undo.include_origin(_LOCAL)
@@ -72,6 +73,7 @@ class Replica:
         for change in changes:
             _check_text(change.inserted)
         with self._watching(local=True):
+            self._editing = True  # what is done is known: no need to read it back
             for pieces in _batches(before, changes):
                 with self._doc.transaction(origin=_LOCAL):
                     for at, length, inserted in pieces:
@@ -125,6 +127,10 @@ class Replica:
         index = self._pycrdt.StickyIndex.from_json({"item": item, "assoc": assoc}, self._text)
         return int(index.get_index())
 
+    def _observe(self, event: Any) -> None:
+        if not self._editing:
+            self._deltas.append(event.delta)
+
     def _step(self, step: Callable[[], bool]) -> Applied:
         before = self.text
         with self._watching(local=True) as deltas:
@@ -133,7 +139,7 @@ class Replica:
 
     @contextmanager
     def _watching(self, *, local: bool) -> Iterator[list[list[dict[str, Any]]]]:
-        self._deltas, self._updates = [], []
+        self._deltas, self._updates, self._editing = [], [], False
         yield self._deltas
         if local:
             for update in self._updates:
@@ -162,12 +168,15 @@ Piece = tuple[int, int, str]
 
 def _batches(text: str, changes: Sequence[Edit]) -> Iterator[list[Piece]]:
     """Give what to do in bytes, from the end so that places stay; long insertions in pieces."""
+    places = []
+    end = at = 0
+    for change in changes:
+        at += units.byte_length(text[end : change.offset])
+        end = change.offset
+        places.append(at)
     batch: list[Piece] = []
     size = 0
-    end, at = len(text), units.byte_length(text)
-    for change in reversed(changes):
-        at -= units.byte_length(text[change.offset : end])
-        end = change.offset
+    for change, at in zip(reversed(changes), reversed(places), strict=True):
         length = units.byte_length(change.deleted)
         inserted = change.inserted
         # The last piece goes in first: all of them are put in at the same place.

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from codestudio._folder.folder import Folder
 from codestudio._folder.owner import Told
 from codestudio._folder.project import ClientProject
+from codestudio._folder.records import Record
 
 from tests.integration.sdk.desk import Desk
 
@@ -399,3 +401,35 @@ async def test_removed_while_nobody_looked(desk: Desk, tmp_path: Path) -> None:
     await until(lambda: one.text("a") is None and one.text("b") is None)
     assert one.text("c") == "c\n"
     await one.end()
+
+
+async def test_nothing_is_sent_before_it_is_remembered(two: Two, desk: Desk) -> None:
+    """An edit that is not in the record yet stays here: after a kill it would be done twice."""
+    one, other = two
+    one.put("a", "text\n")
+    await until(lambda: other.text("a") == "text\n")
+    put, asked, may = one.folder.records.put, threading.Event(), threading.Event()
+
+    def slowly(record: Record) -> None:
+        asked.set()
+        assert may.wait(30)
+        put(record)
+
+    one.folder.records.put = slowly  # type: ignore[method-assign]
+    one.put("a", "text\nmore\n")
+    await until(asked.is_set)
+    await asyncio.sleep(0.5)
+    assert desk.text("a") == "text\n"
+    may.set()
+    await until(lambda: other.text("a") == "text\nmore\n")
+
+
+async def test_the_folder_is_gone(two: Two, desk: Desk) -> None:
+    """A folder that is moved away, or unmounted, deletes nothing."""
+    one, _ = two
+    one.put("a", "text\n")
+    await until(lambda: "default/p/a" in desk.documents)
+    await one.settled()
+    one.root.rename(one.root.with_name("elsewhere"))
+    await until(lambda: any(told[0] is Told.FAILED for told in one.told))
+    assert desk.text("a") == "text\n"
