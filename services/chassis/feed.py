@@ -10,7 +10,7 @@ import bisect
 import collections
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 import nats.errors
@@ -187,6 +187,7 @@ class Feed(Generic[Event]):
         self._identity = ""
         self._alive_at = -_CHECK_EVERY * 10
         self._changed = asyncio.Event()
+        self._listeners: dict[Callable[[], None], None] = {}
         self._history_turns = asyncio.Semaphore(_HISTORY_READERS)
 
     @property
@@ -248,6 +249,18 @@ class Feed(Generic[Event]):
     def waiter(self) -> asyncio.Event:
         """Return an event that is set when there is something new to read."""
         return self._changed
+
+    @contextlib.contextmanager
+    def listening(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Have something called whenever there is something new to read.
+
+        Cheaper than `waiter` for a hundred readers: it makes no tasks.
+        """
+        self._listeners[wake] = None
+        try:
+            yield
+        finally:
+            self._listeners.pop(wake, None)
 
     async def run(self) -> None:
         """Follow the stream for ever."""
@@ -332,6 +345,8 @@ class Feed(Generic[Event]):
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+        for wake in self._listeners:
+            wake()
 
 
 async def wait(changed: Iterable[asyncio.Event], seconds: float) -> None:

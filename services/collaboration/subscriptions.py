@@ -26,6 +26,7 @@ from services.collaboration.instances import Instance, Instances
 from services.collaboration.subscription_tokens import Place
 
 _RETRY = 0.5
+_MOMENT = 1.0
 ALL = frozenset(Kind)
 
 
@@ -135,12 +136,16 @@ class Subscription:
             errors.Unavailable: This replica is going (SERVER_SHUTTING_DOWN): resume elsewhere.
         """
         loop = asyncio.get_running_loop()
-        with activity_measures.SUBSCRIBERS.track_inprogress():
+        news = asyncio.Event()
+        with contextlib.ExitStack() as listening:
+            listening.enter_context(activity_measures.SUBSCRIBERS.track_inprogress())
+            for one in self._feeds:
+                listening.enter_context(one.listening(news.set))
             yield self._beat()
             told_at = checked_at = loop.time()
             while True:
                 began = loop.time()
-                changed = [one.waiter() for one in self._feeds]
+                news.clear()
                 events = await self._news()
                 if not events:
                     feed.refuse_draining()
@@ -155,7 +160,7 @@ class Subscription:
                     told_at = now
                     yield self._beat()
                 if not events:
-                    await feed.wait(changed, told_at + self._heartbeat - now)
+                    await _wait(news, told_at + self._heartbeat - now)
                 elif any(event.subject for _, event in events):
                     await asyncio.sleep(max(0.0, began + self._pace - now))
 
@@ -210,3 +215,11 @@ class Subscription:
         beat.heartbeat.time.FromDatetime(now)
         beat.timestamp.FromDatetime(now)
         return beat.SerializeToString()
+
+
+async def _wait(news: asyncio.Event, seconds: float) -> None:
+    """Wait for news, for a while; for a moment at most, so that a replica that goes is noticed."""
+    feed.refuse_draining()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(0.01, min(seconds, _MOMENT))):
+            await news.wait()
