@@ -162,7 +162,7 @@ async def _write(number: int, client: _Client, sent_at: dict[bytes, float]) -> N
 async def _watch(
     call: Any, number: int, sent_at: dict[bytes, float], latencies: list[float]
 ) -> None:
-    async for answer in call:
+    while (answer := await call.read()) is not grpc.aio.EOF:
         update = answer.update.update
         at = update.find(b"<%04d." % number)
         while at >= 0:
@@ -187,37 +187,27 @@ async def replay(target: Target) -> dict[str, Any]:
     patches = [one for txn in recording["txns"] for one in txn["patches"]]
     return {
         "edits": len(patches),
-        "SyncCode, one edit a call": await _by_sync_code(target, recording, patches[:3000], 1),
-        "SyncCode, 100 calls under way": await _by_sync_code(target, recording, patches, 100),
+        "SyncCode, one edit a call": await _by_sync_code(target, recording, patches[:3000]),
         "Collaborate": await _by_collaborate(target, recording, patches),
     }
 
 
 async def _by_sync_code(
-    target: Target, recording: dict[str, Any], patches: Sequence[Any], at_once: int
+    target: Target, recording: dict[str, Any], patches: Sequence[Any]
 ) -> dict[str, Any]:
+    """Make one edit after the other: each refers to the text with the one before."""
     name = _name()
     await _open(target, name, recording.get("startContent", ""))
     channel, stub = _stub(target)
     started = time.perf_counter()
-    under_way: set[asyncio.Task[Any]] = set()
     for at, deleted, inserted in patches:
         change = collaboration_service_pb2.CodeChange(name=name, text=inserted)
         change.offset.start, change.offset.length = at, deleted
         request = collaboration_service_pb2.SyncCodeRequest(instance_id="bench", changes=[change])
-        call = stub.SyncCode(request, metadata=target.metadata, timeout=30)
-        under_way.add(asyncio.ensure_future(_await(call)))
-        if len(under_way) >= at_once:
-            _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-    if under_way:
-        await asyncio.wait(under_way)
+        await stub.SyncCode(request, metadata=target.metadata, timeout=30)
     seconds = time.perf_counter() - started
     await channel.close()
     return {"edits_per_second": round(len(patches) / seconds), "seconds": round(seconds, 1)}
-
-
-async def _await(call: Any) -> Any:
-    return await call
 
 
 async def _by_collaborate(
@@ -247,7 +237,8 @@ async def _by_collaborate(
         client.send(update)
         if number % 100 == 0:
             await asyncio.sleep(0)
-    async for answer in client.call:
+    while True:
+        answer = await client.call.read()
         if answer.ack.sequence >= client.sent:
             break
     seconds = time.perf_counter() - started
