@@ -66,6 +66,7 @@ async def test_a_viewer(service: rig.Replica, node_folder: Path) -> None:
         node(node_folder, url(service), where, tokens[0]) as ada,
         node(node_folder, url(service), where, tokens[1]) as viewer,
     ):
+        assert await ada("until", text="x")
         assert await viewer("until", text="x")
         await viewer("insert", at=0, what="evil")
         await viewer("say", state={"cursor": 1})
@@ -73,6 +74,10 @@ async def test_a_viewer(service: rig.Replica, node_folder: Path) -> None:
         await ada("insert", at=1, what="y")
         assert await viewer("until", text="evilxy")
         assert await ada("text") == "xy"
+        async with asyncio.timeout(10):
+            # Seen at once, stored a moment later.
+            while (await service.get("a.txt")).text == "x":
+                await asyncio.sleep(0.01)
         assert (await service.get("a.txt")).text == "xy"
 
 
