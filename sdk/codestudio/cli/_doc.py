@@ -20,7 +20,10 @@ app = typer.Typer(no_args_is_help=True, help="Read, edit and follow documents of
 PathOf = Annotated[str, typer.Argument(metavar="PATH", help="Path within the project.")]
 Project = Annotated[str, typer.Option("--project", "-p", help="The project.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the project.")]
-RevisionId = Annotated[str, typer.Argument(help="Id of the revision, from `doc history`.")]
+RevisionId = Annotated[
+    str, typer.Argument(help="Id of the revision, or how it begins, from `doc history`.")
+]
+_ID_LENGTH = 40
 Limit = Annotated[int, typer.Option(help="Most to show; 0 for all.", min=0)]
 
 
@@ -56,7 +59,8 @@ def cat(
     """Print a document as it is. Example: codestudio doc cat -p shop src/main.py."""
     with session.client() as client:
         if revision:
-            old = client.documents.revision(project, path, revision, namespace)
+            id_ = _whole(client, project, path, namespace, revision)
+            old = client.documents.revision(project, path, id_, namespace)
             text, fields = old.text, {"revision": old.revision.to_dict(), "text": old.text}
         else:
             document = client.documents.get(project, path, namespace)
@@ -168,7 +172,8 @@ def restore(
 ) -> None:
     """Make a document what it was at a revision: an edit everyone sees live."""
     with session.client() as client:
-        document = client.documents.restore(project, path, revision, namespace)
+        id_ = _whole(client, project, path, namespace, revision)
+        document = client.documents.restore(project, path, id_, namespace)
     session.show(
         document.to_dict(),
         lambda: _output.say(f"{path} is as it was at {revision}, revision {document.revision} now"),
@@ -188,6 +193,21 @@ def delete(
     with session.client() as client:
         client.documents.delete(project, path, namespace, revision=revision)
     session.show({"path": path, "deleted": True}, lambda: _output.say(f"{path} is deleted"))
+
+
+def _whole(
+    client: codestudio.Client, project: str, path: str, namespace: str, revision: str
+) -> str:
+    """Complete the id of a revision. Raises NotFound, and InvalidArgument for two of them."""
+    if len(revision) >= _ID_LENGTH:
+        return revision
+    history = client.documents.history(project, path, namespace, page_size=1000)
+    found = [each.id for each in history if each.id.startswith(revision.lower())]
+    if not found:
+        raise codestudio.NotFound(f"{path} has no revision {revision}", code="REVISION_NOT_FOUND")
+    if len(found) > 1:
+        raise codestudio.InvalidArgument(f"{len(found)} revisions begin with {revision}")
+    return found[0]
 
 
 async def _edit(

@@ -26,7 +26,12 @@ REPLICAS = ("collaboration", "collaboration-2")
 def door() -> Iterator[Stack]:
     """Run the service twice, behind Envoy."""
     directory = Path(tempfile.mkdtemp(prefix="codestudio-documents-"))
-    stack = Stack(directory, port_offset=ports.free_offset(), services=("collaboration",))
+    stack = Stack(
+        directory,
+        port_offset=ports.free_offset(),
+        services=("collaboration",),
+        environment={"COMMIT_QUIET_SECONDS": "2"},
+    )
     stack.up()
     try:
         yield stack
@@ -113,6 +118,31 @@ async def test_plain_edits(clients: list[codestudio.AsyncClient], project: str) 
                 instance_id="editor-1",
                 reject_conflicts=True,
             )
+
+
+async def test_history(door: Stack, clients: list[codestudio.AsyncClient], project: str) -> None:
+    """What is committed is listed, read, and restored as an edit that is seen live."""
+    client = clients[0]
+    async with client.documents.open(project, "a", content="one\n") as document:
+        document.set_text("one\ntwo\n")
+        await document.flush()
+        async with asyncio.timeout(90):
+            while not (found := await client.documents.history(project, "a").all()):
+                await asyncio.sleep(0.2)
+        assert found[0].paths == ("a",)
+        assert [author.subject for author in found[0].authors] == ["admin"]
+        document.set_text("broken\n")
+        await document.flush()
+        old = await client.documents.revision(project, "a", found[0].id)
+        assert old.text == "one\ntwo\n"
+        # Its beginning is enough for the command.
+        restoring = await _command(
+            door, "doc", "restore", "a", found[0].id[:8], "-p", project, "-o", "json"
+        )
+        assert await asyncio.wait_for(restoring.wait(), 30) == 0
+        await until(lambda: document.text == "one\ntwo\n")
+        none = await _command(door, "doc", "restore", "a", "0000", "-p", project)
+        assert await asyncio.wait_for(none.wait(), 30) == 3
 
 
 async def test_large_text(clients: list[codestudio.AsyncClient], project: str) -> None:
@@ -220,13 +250,17 @@ async def test_folders_follow_through_kills(door: Stack, project: str, tmp_path:
     door.wait_healthy(timeout=60)
 
 
-async def _sync(door: Stack, project: str, root: Path, *more: str) -> asyncio.subprocess.Process:
+async def _command(door: Stack, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "codestudio.cli", "--gateway", door.plan.gateway_url,
-        "sync", str(root), "-p", project, *more,
+        sys.executable, "-m", "codestudio.cli", "--gateway", door.plan.gateway_url, *arguments,
+        stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, "CODESTUDIO_TOKEN": token(door)},
     )  # fmt: skip
+
+
+async def _sync(door: Stack, project: str, root: Path, *more: str) -> asyncio.subprocess.Process:
+    return await _command(door, "sync", str(root), "-p", project, *more)
 
 
 def _text(file: Path) -> str:

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import codestudio
@@ -25,6 +25,20 @@ def desk() -> Iterator[Desk]:
     running.close()
 
 
+_started: list[asyncio.subprocess.Process] = []
+
+
+@pytest.fixture(autouse=True)
+async def no_process_stays() -> AsyncIterator[None]:
+    """End what a test that failed has left running."""
+    yield
+    for process in _started:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    _started.clear()
+
+
 async def until(met: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(seconds):
@@ -34,11 +48,13 @@ async def until(met: Callable[[], bool], seconds: float = 60) -> None:
 
 async def command(desk: Desk, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
     """Start the command."""
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "codestudio.cli", "--gateway", desk.url, "--token", "t", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, **environment},
     )  # fmt: skip
+    _started.append(process)
+    return process
 
 
 async def sync(desk: Desk, root: Path, *more: str) -> asyncio.subprocess.Process:
