@@ -133,6 +133,7 @@ class Walk:
         level = self._levels[-1]
         name = self._next(level)
         if name is None:
+            self._resume = []  # where the page before ended is gone; a namesake above it is not it
             _close(self._levels.pop())
             return None
         level.after = name

@@ -84,6 +84,17 @@ def test_stable_while_it_changes(
         assert found == sorted(found)
 
 
+def test_a_namesake_of_what_is_gone_is_given(disk: Disk) -> None:
+    """Where the page before ended is removed; what is called the same, further up, still comes."""
+    (disk.workspace / "a").mkdir()
+    for path in ("a/b", "b"):
+        (disk.workspace / path).touch()
+    page = disk.page(limit=2)
+    assert page.resume == (b"a", b"b")
+    (disk.workspace / "a" / "b").unlink()
+    assert [each.path for each in disk.page(after=page.resume).entries] == [(b"b",)]
+
+
 def test_what_vanishes_hides_nothing(disk: Disk) -> None:
     """Names that were read and are gone when looked at make room for others on the same page."""
     for number in range(10):
