@@ -100,6 +100,9 @@ def signals(record: Record, sight: Sight) -> Mapping[Signal, int]:
     # A warning was given by somebody who knew all that was before it, be it another replica.
     if notice is None or not notice.warns or sight.following_since > notice.at:
         found[Signal.FOLLOWED] = sight.following_since
+    if notice is not None and notice.reason is NoticeReason.CLOCK_RESTARTED:
+        # For all replicas: one that has followed for longer would warn anew of the same time.
+        found[Signal.FOLLOWED] = max(notice.since, found[Signal.FOLLOWED])
     return found
 
 
@@ -205,7 +208,7 @@ def _cleared(record: Record, sight: Sight, now: int) -> Notice:
         message = f"Used since the warning: {signal}, {_time(found[signal])}"
         return Notice(NoticeReason.IN_USE, message, now)
     message = "Its use was not observed for a while, or its limits changed: they count anew"
-    return Notice(NoticeReason.CLOCK_RESTARTED, message, now)
+    return Notice(NoticeReason.CLOCK_RESTARTED, message, now, since=found.get(signal, 0))
 
 
 def _over_message(nearest: End) -> str:

@@ -120,7 +120,7 @@ class Notice:
     stop_at: int = 0
     """When it will be stopped; 0 where this is no warning."""
     since: int = 0
-    """Of a warning: from when the limit counts that it is about."""
+    """From when the limit counts: of a warning the one it is about, of CLOCK_RESTARTED any."""
     limit: int = 0
     """Of a warning: that limit."""
 
