@@ -178,8 +178,6 @@ async def test_what_is_use_and_what_is_not(quick: Stack, client: codestudio.Asyn
     said = in_use(left)
     assert said is not None
     assert "its start" in said.message or "beginning of its observation" in said.message
-    # Nobody touches them any more.
-    await stopped(typed, ACTIVE + SLOW)
 
 
 async def type_on(page: Page) -> None:
