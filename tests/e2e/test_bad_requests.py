@@ -125,7 +125,7 @@ CASES = [
     Case("no route at all", "GET", "/nowhere", 404, "ROUTE_NOT_FOUND"),
     Case("internal service", "POST", "/api/workloads", 404, "ROUTE_NOT_FOUND", data=b"{}"),
     Case("wrong method", "PUT", CREATE, 405, "METHOD_NOT_ALLOWED", "POST", b"{}"),
-    Case("wrong verb of an instance", "PATCH", "/api/instances/a", 405, "METHOD_NOT_ALLOWED"),
+    Case("wrong verb of an instance", "PUT", "/api/instances/a", 405, "METHOD_NOT_ALLOWED"),
     Case(
         "oversize body",
         "POST",
