@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from codestudio._folder.rules import OWN
+from codestudio._folder.rules import OWN, leads_out
 
 MAX_BYTES = 4 * 1024**2
 """Largest file that is carried, unless told otherwise."""
@@ -109,6 +109,7 @@ class Files:
 
     def set_aside(self, path: str, text: str, *, under: str, stamp: str) -> Path:
         """Keep a text beside what is carried; gives where. Raises OSError."""
+        _check(path)
         kept = self.root / OWN / under / f"{path}.{stamp}"
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(text, newline="")
@@ -186,6 +187,7 @@ class Files:
     @contextlib.contextmanager
     def _parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """Open the folder a path is in, following no link."""
+        _check(path)
         *folders, name = path.split("/")
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -199,6 +201,11 @@ class Files:
             yield descriptor, name
         finally:
             os.close(descriptor)
+
+
+def _check(path: str) -> None:
+    if leads_out(path):
+        raise OSError(errno.EINVAL, "its path leads out of the folder", path)
 
 
 def _open_folder(name: str, within: int) -> int:

@@ -12,7 +12,7 @@ from codestudio._folder.files import MAX_BYTES, Files
 from codestudio._folder.follower import Follower
 from codestudio._folder.owner import Tell, Told
 from codestudio._folder.records import Record, Records
-from codestudio._folder.rules import Rules, path_problem
+from codestudio._folder.rules import Rules, path_problem, private
 from codestudio._live.document import AsyncDocument
 
 LISTED = 2.0
@@ -229,9 +229,7 @@ class Folder:
 
     def _wanted(self, _: object, name: str) -> bool:
         path = Path(name).relative_to(self._root).as_posix()
-        return not any(
-            part.lower() == ".git" or part == ".codestudio-sync" for part in path.split("/")
-        )
+        return not any(private(part) for part in path.split("/"))
 
     def _happened(self, changed: Path) -> None:
         path = changed.relative_to(self._root).as_posix()

@@ -25,6 +25,16 @@ ALWAYS = (
 _PATH_BYTES = 1024
 
 
+def leads_out(path: str) -> bool:
+    """Whether a path may lead out of the folder: it is absolute, or has a part "", "." or ".."."""
+    return "\0" in path or any(part in ("", ".", "..") for part in path.split("/"))
+
+
+def private(part: str) -> bool:
+    """Whether a part of a path is Git's folder or our own, as any file system reads it."""
+    return part.lower() in (".git", OWN)
+
+
 def path_problem(path: str) -> str:
     """Say why no document can have a path; empty if one can (contract, DocumentName)."""
     if len(path.encode("utf-8", "surrogateescape")) > _PATH_BYTES:
@@ -35,6 +45,9 @@ def path_problem(path: str) -> str:
         return "its name is not UTF-8"
     if any(ord(character) < 32 or character in "\x7f\\" for character in path):
         return "its name has control characters or a backslash"
+    if leads_out(path):
+        # The server refuses such a path too; what is written here must not depend on that.
+        return "its path leads out of the folder"
     return ""
 
 
@@ -53,7 +66,7 @@ class Rules:
     def ignored(self, path: str, *, folder: bool = False) -> bool:
         """Whether a path in the folder, with "/", is ignored, or lies in a folder that is."""
         parts = path.split("/")
-        if any(part.lower() == ".git" or part == OWN for part in parts):
+        if leads_out(path) or any(private(part) for part in parts):
             return True
         ends = range(1, len(parts) + 1)
         return any(self._matches(parts[:end], folder=folder or end < len(parts)) for end in ends)
@@ -83,7 +96,7 @@ class Rules:
     def _plainly_ignored(self, path: str, *, folder: bool) -> bool:
         """Whether it is ignored, where no folder above it is."""
         parts = path.split("/")
-        if parts[-1].lower() == ".git" or parts[-1] == OWN:
+        if private(parts[-1]):
             return True
         return self._matches(parts, folder=folder)
 

@@ -63,6 +63,39 @@ def test_paths_no_document_has() -> None:
         assert path_problem(path) != ""
 
 
+@pytest.mark.parametrize(
+    "path", ["sub/../../evil", "../evil", "..", "/evil", "a//b", "a/", "./a", "a/.", "", "a\0b"]
+)
+def test_no_path_leads_outside(tmp_path: Path, path: str) -> None:
+    """Whatever a gateway says a document is called, nothing is touched outside the folder."""
+    assert path_problem(path) != ""
+    root = tmp_path / "root"
+    root.mkdir()
+    assert Rules(root).ignored(path)
+    files = Files(root)
+    for work in (
+        lambda: files.replace(path, "x", None),
+        lambda: files.remove(path, "x"),
+        lambda: files.set_aside(path, "x", under="conflicts", stamp="s"),
+    ):
+        with pytest.raises(OSError, match="leads out"):
+            work()
+    assert "leads out" in files.read(path).problem
+    assert list(tmp_path.iterdir()) == [root]
+    assert [entry.name for entry in root.iterdir()] == [".codestudio-sync"]
+
+
+@pytest.mark.parametrize("name", [".codestudio-sync", ".CodeStudio-Sync", ".git", ".GIT"])
+def test_own_folder_in_any_case(tmp_path: Path, name: str) -> None:
+    """Where a file system does not tell cases apart, our folder is ours in any of them."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "lock").write_text("x")
+    rules = Rules(tmp_path)
+    assert rules.ignored(f"{name}/lock")
+    assert rules.ignored(f"sub/{name}/lock")
+    assert list(rules.walk()) == []
+
+
 def test_a_file_is_exchanged(tmp_path: Path) -> None:
     """What stood in its place comes out, mode and owner stay, and nothing is left behind."""
     files = Files(tmp_path)
