@@ -8,6 +8,7 @@ a file's place; the exchange itself is not waited for, so a power cut leaves the
 
 import contextlib
 import ctypes
+import datetime
 import errno
 import os
 import secrets
@@ -63,15 +64,16 @@ class Files:
         except OSError as error:
             return Content(None, _reason(error))
 
-    def replace(self, path: str, text: str, expected: str | None) -> str | None:
+    def replace(self, path: str, text: str, expected: str | None) -> str | Path | None:
         """Put a text in a file's place; folders are made as needed.
 
         Gives the text found there instead of the `expected` one, None for no file; when there
-        is such a text, it has been replaced and is in nobody's hands but the caller's. Raises
-        OSError.
+        is such a text, it has been replaced and is in nobody's hands but the caller's. A file
+        found there that is no text is set aside as it is: gives where. Raises OSError.
         """
         with self._parent(path, make=True) as (parent, name):
             temporary = self._write(parent, name, text)
+            ours = True
             try:
                 if expected is None:
                     try:
@@ -80,10 +82,18 @@ class Files:
                         pass  # somebody made it meanwhile
                     else:
                         return expected
-                found = self._exchange(temporary, parent, name)
+                ours = not self._exchange(temporary, parent, name)
             finally:
-                with contextlib.suppress(FileNotFoundError):
-                    temporary.unlink()
+                # Never what an editor wrote: that is looked at first.
+                if ours:
+                    with contextlib.suppress(FileNotFoundError):
+                        temporary.unlink()
+        if ours:
+            return None
+        found = _text_when_still(temporary)
+        if found is None:
+            return self.set_aside(path, temporary, under="conflicts")
+        temporary.unlink()
         return found
 
     def remove(self, path: str, expected: str) -> bool:
@@ -107,16 +117,21 @@ class Files:
         self._remove_empty_folders(path)
         return True
 
-    def set_aside(self, path: str, text: str, *, under: str, stamp: str) -> Path:
-        """Keep a text beside what is carried; gives where. Raises OSError."""
+    def set_aside(self, path: str, what: str | Path, *, under: str) -> Path:
+        """Keep a text, or move a file, beside what is carried; gives where. Raises OSError."""
         _check(path)
-        kept = self.root / OWN / under / f"{path}.{stamp}"
+        # The time for people; what follows it tells apart what comes within one second.
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        kept = self.root / OWN / under / f"{path}.{stamp}-{secrets.token_hex(4)}"
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text, newline="")
+        if isinstance(what, Path):
+            what.rename(kept)
+        else:
+            kept.write_text(what, newline="")
         return kept
 
     def left_behind(self) -> Iterator[tuple[Path, str | None]]:
-        """Give what a run that was killed left in our hands, with its text."""
+        """Give what a run that was killed left in our hands, with its text; None if it is none."""
         for passing in sorted(self._passing.iterdir()):
             yield passing, _text_of(passing)
 
@@ -158,13 +173,13 @@ class Files:
             os.fsync(file.fileno())
         return temporary
 
-    def _exchange(self, temporary: Path, parent: int, name: str) -> str | None:
-        """Swap a file with its successor; gives what stood there. The old one is left there."""
+    def _exchange(self, temporary: Path, parent: int, name: str) -> bool:
+        """Swap a file with its successor; False where there was none, which is put there then."""
         try:
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
         except FileNotFoundError:
             os.rename(temporary, name, dst_dir_fd=parent)
-            return None
+            return False
         if not stat.S_ISREG(mode):
             raise OSError(errno.EEXIST, "something that is no file is in the way", name)
         if not _swap(temporary, parent, name):
@@ -173,7 +188,7 @@ class Files:
             os.link(name, held, src_dir_fd=parent, follow_symlinks=False)
             os.rename(temporary, name, dst_dir_fd=parent)
             held.rename(temporary)
-        return _text_when_still(temporary)
+        return True
 
     def _remove_empty_folders(self, path: str) -> None:
         parts = path.split("/")[:-1]

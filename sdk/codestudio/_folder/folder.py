@@ -153,10 +153,11 @@ class Folder:
     async def _rescue(self) -> None:
         """Set aside what a run that was killed had in its hands."""
         for left, text in await asyncio.to_thread(lambda: list(self.files.left_behind())):
-            if text:
-                kept = self.files.set_aside(left.name, text, under="left", stamp="txt")
-                self.tell(Told.KEPT, left.name, f"left by a run that was killed, in {kept}")
-            await asyncio.to_thread(left.unlink)
+            if text == "":
+                await asyncio.to_thread(left.unlink)
+                continue
+            kept = await asyncio.to_thread(self.files.set_aside, left.name, left, under="left")
+            self.tell(Told.KEPT, left.name, f"left by a run that was killed, in {kept}")
 
     async def _first_list(self) -> set[str]:
         pause = 0.5

@@ -1,7 +1,7 @@
 """One file and one document, kept the same."""
 
 import asyncio
-import datetime
+from pathlib import Path
 
 from codestudio import _errors
 from codestudio._document_types import ConnectionState, Role
@@ -205,7 +205,11 @@ class Follower:
         found = await asyncio.to_thread(self._owner.files.replace, self.path, text, expected)
         self.base, self._exact = text, False
         self._history.replaced(expected)
-        if found in (None, expected, text):
+        if isinstance(found, Path):
+            why = "what came in its place is no text"
+            self._owner.tell(Told.KEPT, self.path, f"{why}; it is kept in {found}")
+            return
+        if found is None or found in (expected, text):
             self._owner.tell(Told.WRITTEN, self.path, "")
             return
         # An editor was faster by a moment, and wrote what it made of what stood there.
@@ -266,10 +270,7 @@ class Follower:
         await asyncio.to_thread(self._owner.records.put, record)
 
     async def _set_aside(self, text: str, under: str, why: str) -> None:
-        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        kept = await asyncio.to_thread(
-            self._owner.files.set_aside, self.path, text, under=under, stamp=stamp
-        )
+        kept = await asyncio.to_thread(self._owner.files.set_aside, self.path, text, under=under)
         self._owner.tell(Told.KEPT, self.path, f"{why}; this folder's is kept in {kept}")
 
     async def _close(self, seconds: float) -> bool:

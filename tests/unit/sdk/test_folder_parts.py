@@ -4,10 +4,12 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import cast
 
 import codestudio
 import pytest
 from codestudio._folder.files import Files
+from codestudio._folder.folder import Folder, Project
 from codestudio._folder.origin import History, remembered
 from codestudio._folder.records import Record, Records
 from codestudio._folder.rules import Rules, path_problem
@@ -76,7 +78,7 @@ def test_no_path_leads_outside(tmp_path: Path, path: str) -> None:
     for work in (
         lambda: files.replace(path, "x", None),
         lambda: files.remove(path, "x"),
-        lambda: files.set_aside(path, "x", under="conflicts", stamp="s"),
+        lambda: files.set_aside(path, "x", under="conflicts"),
     ):
         with pytest.raises(OSError, match="leads out"):
             work()
@@ -132,11 +134,44 @@ def test_an_editor_in_the_middle_of_a_write(tmp_path: Path) -> None:
     assert files.read("a").text == "from others"
 
 
+@pytest.mark.parametrize("expected", ["x", None])
+def test_no_text_in_the_last_moment(tmp_path: Path, expected: str | None) -> None:
+    """A file that is no text when it is replaced is not thrown away: it is kept as it is."""
+    files = Files(tmp_path)
+    (tmp_path / "a").write_bytes(b"\x89PNG\0\xff")
+    kept = files.replace("a", "from others", expected)
+    assert isinstance(kept, Path)
+    assert kept.parent == tmp_path / ".codestudio-sync/conflicts"
+    assert kept.read_bytes() == b"\x89PNG\0\xff"
+    assert files.read("a").text == "from others"
+    assert list(files.left_behind()) == []
+
+
+def test_two_conflicts_within_a_second(tmp_path: Path) -> None:
+    """What is set aside never takes the place of what was set aside before."""
+    files = Files(tmp_path)
+    kept = [files.set_aside("sub/a", f"text {n}", under="conflicts") for n in range(20)]
+    assert [each.read_text() for each in kept] == [f"text {n}" for n in range(20)]
+
+
+async def test_what_a_killed_run_left(tmp_path: Path) -> None:
+    """Text or not, what was in the hands of a run that was killed is kept; nothing is not."""
+    folder = Folder(tmp_path, cast("Project", None), tell=lambda *_: None)
+    passing = tmp_path / ".codestudio-sync/passing"
+    left = {"1": b"\x89PNG\0\xff", "2": "é\r\n".encode(), "3": b""}
+    for name, data in left.items():
+        (passing / name).write_bytes(data)
+    await folder._rescue()
+    assert list(passing.iterdir()) == []
+    kept = sorted((tmp_path / ".codestudio-sync/left").iterdir())
+    assert [each.read_bytes() for each in kept] == [left["1"], left["2"]]
+
+
 def test_two_writers_at_once(tmp_path: Path) -> None:
     """What an editor saves between our look and our write comes out: it is not overwritten."""
     files = Files(tmp_path)
     put(tmp_path, a="0")
-    found: list[str | None] = []
+    found: list[object] = []
 
     def edit() -> None:
         for number in range(300):
