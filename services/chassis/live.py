@@ -68,6 +68,7 @@ class Live(Generic[Settings]):
         self._current = settings
         self._mesh = mesh
         self._paths = configured(type(settings))
+        self._known = False
         self._revision = 0
         self._resume_token = ""
         self._trouble = ""
@@ -77,6 +78,15 @@ class Live(Generic[Settings]):
     def current(self) -> Settings:
         """What is in force now. Ask again rather than keep it."""
         return self._current
+
+    @property
+    def known(self) -> bool:
+        """Whether a configuration was ever put in force.
+
+        Until then the settings are those of the start, which may long have been changed: what
+        cannot be taken back should not follow from them.
+        """
+        return self._known
 
     @property
     def revision(self) -> int:
@@ -105,6 +115,7 @@ class Live(Generic[Settings]):
             )
             return False
         before, self._current, self._revision = self._current, fresh, configuration.revision
+        self._known = True
         REVISION.set(configuration.revision)
         RELOADS.labels("applied").inc()
         changed = {

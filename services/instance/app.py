@@ -67,7 +67,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
         on_synced=lambda: reconciler.look(),
     )
     withdrawal = Withdrawal(store=store, peers=peers)
-    lifetimes = Lifetimes(lambda: in_force.current)
+    lifetimes = Lifetimes(lambda: in_force.current, lambda: in_force.known)
     policy = _policy(settings, lifetimes)
     reconciler = Reconciler(
         means=Means(

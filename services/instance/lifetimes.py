@@ -1,5 +1,6 @@
 """How long instances may live and be idle: their own limits, or the defaults in force."""
 
+import dataclasses
 from collections.abc import Callable
 
 from services.instance.record import Limits, Record
@@ -12,13 +13,19 @@ _LEAD_SHARE = 3
 class Lifetimes:
     """Reads the settings each time it is asked, so that a change of them counts at once."""
 
-    def __init__(self, settings: Callable[[], InstanceSettings]) -> None:
+    def __init__(
+        self, settings: Callable[[], InstanceSettings], known: Callable[[], bool] = lambda: True
+    ) -> None:
         """Prepare.
 
         Args:
             settings: Gives the settings in force.
+            known: Tells whether these are what is configured. Where they are only what the
+                service was started with, they are for new instances: the others keep what they
+                have, since these settings may be older than it.
         """
         self._settings = settings
+        self._known = known
 
     def limits(self, namespace: str, idle_timeout: int | None, max_lifetime: int | None) -> Limits:
         """Return what is in force for an instance.
@@ -37,9 +44,23 @@ class Lifetimes:
             max_lifetime = int(seconds * 1000)
         return Limits(idle_timeout, max_lifetime)
 
-    def of(self, record: Record) -> Limits:
-        """Return what is in force for an instance that there is."""
-        return self.limits(record.namespace, record.idle_timeout, record.max_lifetime)
+    def of(self, record: Record, before: Record | None = None) -> Limits:
+        """Return what is in force for an instance that there is.
+
+        Args:
+            record: It.
+            before: It before its owner changed it, where that is why this is asked: a limit of
+                its own that was taken away is not kept.
+        """
+        limits = self.limits(record.namespace, record.idle_timeout, record.max_lifetime)
+        if self._known():
+            return limits
+        kept, before = record.limits, before or record
+        if record.idle_timeout is None and before.idle_timeout is None:
+            limits = dataclasses.replace(limits, idle=kept.idle)
+        if record.max_lifetime is None and before.max_lifetime is None:
+            limits = dataclasses.replace(limits, lifetime=kept.lifetime)
+        return limits
 
     def lead(self, limit: int) -> int:
         """Return how long before the end of a limit to warn of it. Milliseconds, both."""

@@ -125,7 +125,7 @@ class Updates:
 
     def _wanted(self, record: Record, values: Mapping[str, Any]) -> Record:
         wanted = transitions.update_wanted(record, values, times.now())
-        return replace(wanted, limits=self._policy.lifetimes.of(wanted))
+        return replace(wanted, limits=self._policy.lifetimes.of(wanted, record))
 
     def _is_marked(self, record: Record) -> bool:
         return times.now() < decide.marked_until(record, self._policy)

@@ -109,10 +109,12 @@ async def test_a_change_is_in_force_as_soon_as_it_is_told(
     told, port = config
     async with following(keys, port) as followed:
         assert followed.current.seats == 4
+        assert not followed.known
         seen: list[int] = []
         followed.subscribe(lambda fresh: seen.append(fresh.seats))
         told.say(1, room={"seats": 5}, port_allocation={"base_port": 9000})
         await parts.until(lambda: followed.revision == 1)
+        assert followed.known
         assert (followed.current.seats, followed.current.port_base) == (5, 9000)
         assert (told.callers[0].kind, told.callers[0].subject) == ("service", "quota-service")
         assert told.requests[0].service == "quota-service"
@@ -259,9 +261,13 @@ def test_a_value_is_read_the_way_it_came() -> None:
     """Structs know doubles only; every field still gets its own type."""
     values = Settings(microservice_name="quota-service", port=0)
     followed = live.Live(values, mesh=mesh.Mesh(values))
-    message = config_service_pb2.Configuration(revision=1)
+    message = config_service_pb2.Configuration()
+    json_format.ParseDict({"room": {"seats": 70}}, message.values)
+    assert not followed.apply(message)
+    assert not followed.known, "what was rejected tells nothing"
     json_format.ParseDict({"room": {"seats": 7}}, message.values)
     assert followed.apply(message)
+    assert followed.known, "at revision 0 too: nothing was ever changed"
     assert followed.current.seats == 7
     assert isinstance(followed.current.seats, int)
     assert followed.current.jwks_file == values.jwks_file

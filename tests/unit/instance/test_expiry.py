@@ -250,6 +250,37 @@ def test_limits_in_force() -> None:
     assert action.record.limits == Limits(60_000, 0)
 
 
+def test_settings_that_may_be_stale_change_nothing() -> None:
+    """Until what is configured is known, an instance keeps its limits; a new one gets some."""
+    settings = InstanceSettings(default_idle_timeout=60, default_max_lifetime=8 * 3600)
+    known = False
+    lifetimes = Lifetimes(lambda: settings, lambda: known)
+    policy = dataclasses.replace(POLICY, lifetimes=lifetimes)
+    assert lifetimes.limits("team", None, None) == Limits(60_000, 8 * 60 * MINUTE)
+    record = running(idle_timeout=None, limits=Limits())
+    for step in Step:
+        record = record.noting(step, True, "Done", "", NOW)
+    late = NOW + 20 * 60 * MINUTE
+    assert decide.decide(record, seen(late), late, policy) == decide.Nothing(0)
+    known = True
+    action = decide.decide(record, seen(late), late, policy)
+    assert isinstance(action, decide.Change)
+    assert action.record.limits == Limits(60_000, 8 * 60 * MINUTE)
+
+
+def test_an_own_limit_holds_before_anything_is_known() -> None:
+    """The owner said so, whatever is configured; taken away, the best guess is the start's."""
+    settings = InstanceSettings(default_idle_timeout=60, default_max_lifetime=90)
+    lifetimes = Lifetimes(lambda: settings, lambda: False)
+    record = running(idle_timeout=None, max_lifetime=5, limits=Limits(7, 6))
+    assert lifetimes.of(record) == Limits(7, 5)
+    cleared = dataclasses.replace(record, max_lifetime=None)
+    assert lifetimes.of(cleared, record) == Limits(7, 90_000)
+    assert lifetimes.of(cleared) == Limits(7, 6)
+    shorter = dataclasses.replace(record, idle_timeout=3)
+    assert lifetimes.of(shorter, record) == Limits(3, 5)
+
+
 def test_a_decision_carries_it_out() -> None:
     """The reconciler asks, warns and stops as judged."""
     record = running()
