@@ -62,6 +62,7 @@ def _seen(record: Record) -> Record:
         progress_at=0,
         hold_until=0,
         exits=(),
+        run_since=0,
         unusable_port=0,
         wanted_web_port=0,
         outbox=(),

@@ -85,6 +85,7 @@ def encode(record: Record) -> Document:
         "created_at": record.created_at,
         "updated_at": record.updated_at,
         "started_at": record.started_at,
+        "run_since": record.run_since,
         "keep_alive_until": record.keep_alive_until,
         "notice": _notice(record.notice),
         "version": record.version,
@@ -168,6 +169,7 @@ def decode(document: Mapping[str, Any]) -> Record:
         created_at=document["created_at"],
         updated_at=document["updated_at"],
         started_at=document["started_at"],
+        run_since=_run_since(document),
         keep_alive_until=document.get("keep_alive_until", 0),
         notice=_read_notice(document.get("notice")),
         version=document["version"],
@@ -217,6 +219,14 @@ def _in_force(document: Mapping[str, Any]) -> InForce:
         storage=document.get("storage", ""),
         at_next_start=tuple(document.get("at_next_start", ())),
     )
+
+
+def _run_since(document: Mapping[str, Any]) -> int:
+    """Read when a run began; documents of releases that did not have it tell its last start."""
+    # Of one that does not run, that start may be of the run before.
+    running = document["state"] == State.RUNNING.value
+    since: int = document.get("run_since", document["started_at"] if running else 0)
+    return since
 
 
 def _number(limit: int | None) -> int:

@@ -159,7 +159,7 @@ def _lifetime(record: Record) -> End | None:
     limit = record.limits.lifetime
     if not limit:
         return None
-    return End(StopReason.MAX_LIFETIME, limit, record.started_at, Signal.START)
+    return End(StopReason.MAX_LIFETIME, limit, record.run_since, Signal.START)
 
 
 def _is_about(warning: Notice, nearest: End) -> bool:

@@ -227,6 +227,10 @@ class Record:
     created_at: int
     updated_at: int = 0
     started_at: int = 0
+    """When it began to run, or went on after its editor was gone or silent."""
+    run_since: int = 0
+    """When this run began, whatever came in between: its lifetime counts from here. 0 until it
+    first runs after a start."""
     keep_alive_until: int = 0
     """Until when a lease says that it is used."""
     notice: Notice | None = None

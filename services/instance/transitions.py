@@ -89,6 +89,7 @@ def starting_over(record: Record, now: int) -> Record:
         held=frozenset(),
         quota=Quota.UNKNOWN,
         progress_at=now,
+        run_since=0,
         keep_alive_until=0,
         notice=None,
     )
@@ -216,6 +217,7 @@ def running(record: Record, now: int) -> Record:
         state=State.RUNNING,
         failure=None,
         started_at=now,
+        run_since=record.run_since or now,
         progress_at=now,
         unusable_port=0,
     )

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.chassis import identity
-from services.instance import decide, documents, expiry, translation
+from services.instance import decide, documents, expiry, transitions, translation
 from services.instance.lifetimes import Lifetimes
 from services.instance.record import (
     Desired,
@@ -52,6 +52,7 @@ def running(**fields: object) -> Record:
         conditions=fresh_conditions(NOW),
         created_at=NOW,
         started_at=NOW,
+        run_since=NOW,
         version=1,
         quota=Quota.RUNNING,
     )
@@ -204,6 +205,27 @@ def test_a_lifetime_ends() -> None:
     assert stopped.stop_reason is StopReason.MAX_LIFETIME
 
 
+@pytest.mark.parametrize("gone", ["lost", "ended", "silent"])
+def test_a_lifetime_goes_on_when_the_editor_comes_back(gone: str) -> None:
+    """Whatever became of the editor meanwhile; only a start begins anew."""
+    record = running(limits=Limits(0, IDLE), run_since=0)
+    record = transitions.running(dataclasses.replace(record, state=State.STARTING), NOW)
+    back = NOW + IDLE - LEAD - MINUTE
+    if gone == "silent":
+        away = transitions.editor_silent(record, back - 1)
+    else:
+        away = transitions.workload_lost(
+            record, back - 1, ended=gone == "ended", exits=(), pause=0, why="Killed"
+        )
+    again = transitions.running(away, back)
+    assert (again.started_at, again.run_since) == (back, NOW)
+    assert judge(again, seen(back), back) == expiry.Wait(NOW + IDLE - LEAD)
+    assert documents.decode(documents.encode(again)) == again
+    over = transitions.stop_wanted(again, StopReason.USER)
+    anew = transitions.running(transitions.starting_over(over, back + 1), back + 2)
+    assert judge(anew, seen(back + 2), back + 2) == expiry.Wait(back + 2 + IDLE - LEAD)
+
+
 def test_a_limit_set_short_is_warned_of_first() -> None:
     """An owner who was away for an hour and is given a minute gets the minute's warning."""
     record = running(limits=Limits(MINUTE))
@@ -299,9 +321,11 @@ def test_all_of_it_is_remembered() -> None:
     record = dataclasses.replace(warned(), keep_alive_until=5, idle_timeout=None)
     assert documents.decode(documents.encode(record)) == record
     old = documents.encode(running(limits=Limits()))
-    for field in ("limits", "notice", "keep_alive_until"):
+    for field in ("limits", "notice", "keep_alive_until", "run_since"):
         del old[field]
     assert documents.decode(old) == running(limits=Limits())
+    old["state"] = "PENDING"
+    assert documents.decode(old).run_since == 0, "its last start was of the run before"
 
 
 HAPPENINGS = st.lists(
