@@ -6,6 +6,7 @@ can exist without the other.
 
 import base64
 import dataclasses
+import json
 
 from services.instance import translation
 from services.instance.record import Pending, Quota, Record
@@ -40,6 +41,7 @@ def note(before: Record, after: Record, now: int) -> Record:
         previous_state=before.state.value if before.visible else "",
         previous_desired=before.desired.value if before.visible else "",
         body=base64.b64encode(translation.instance(after).SerializeToString()).decode(),
+        previous_labels=json.dumps(dict(before.labels)) if before.visible else "",
     )
     return dataclasses.replace(after, outbox=_collapsed((*after.outbox, message)))
 
@@ -80,6 +82,7 @@ def _collapsed(outbox: tuple[Pending, ...]) -> tuple[Pending, ...]:
                 kind=first.kind,
                 previous_state=first.previous_state,
                 previous_desired=first.previous_desired,
+                previous_labels=first.previous_labels,
             ),
         )
     # Something came or went in between, which has to be told as such.

@@ -112,6 +112,7 @@ def encode(record: Record) -> Document:
                 "previous_state": one.previous_state,
                 "previous_desired": one.previous_desired,
                 "body": one.body,
+                "previous_labels": one.previous_labels,
             }
             for one in record.outbox
         ],
@@ -195,6 +196,8 @@ def decode(document: Mapping[str, Any]) -> Record:
                 one["previous_state"],
                 one["previous_desired"],
                 one["body"],
+                # Absent in records of releases that did not have it.
+                one.get("previous_labels", ""),
             )
             for one in document.get("outbox", ())
         ),

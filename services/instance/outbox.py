@@ -81,6 +81,7 @@ class Outbox:
             "Nats-Msg-Id": f"{message.id}:{created}:{version}",
             stream.PREVIOUS_STATE: one.previous_state,
             stream.PREVIOUS_DESIRED: one.previous_desired,
+            stream.PREVIOUS_LABELS: one.previous_labels,
         }
         async with asyncio.timeout(_TIMEOUT):
             await self._nats.jetstream.publish(

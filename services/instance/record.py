@@ -186,6 +186,9 @@ class Pending:
     body: str
     """The Instance after it, serialised, in base64: the Mongo-wire server of the local stack
     does not keep binary values inside arrays."""
+    previous_labels: str = ""
+    """Labels before it, as a JSON object; empty where there was no instance, and in changes noted
+    by releases that did not have it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

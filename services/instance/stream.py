@@ -1,6 +1,8 @@
 """The JetStream stream EVENTS, as far as instances are concerned."""
 
 import dataclasses
+import json
+from collections.abc import Mapping
 
 import structlog
 from codestudio.instance.v1 import instance_service_pb2
@@ -16,6 +18,7 @@ NAME = "EVENTS"
 SUBJECTS = "events.instance.>"
 PREVIOUS_STATE = "Codestudio-Previous-State"
 PREVIOUS_DESIRED = "Codestudio-Previous-Desired"
+PREVIOUS_LABELS = "Codestudio-Previous-Labels"
 
 _ALL_SUBJECTS = "events.>"
 
@@ -34,6 +37,8 @@ class Event:
     previous_state: State | None
     """State before it; None if it was not there."""
     previous_desired: Desired | None
+    previous_labels: Mapping[str, str] | None
+    """Labels before it; None if it was not there, or whoever told did not know of this."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -57,13 +62,15 @@ def read(message: Msg) -> Event:
     sequence = message.metadata.sequence.stream
     headers = message.headers or {}
     state, desired = headers.get(PREVIOUS_STATE, ""), headers.get(PREVIOUS_DESIRED, "")
+    labels = headers.get(PREVIOUS_LABELS, "")
     try:
         return Event(
             sequence=sequence,
             message=instance_service_pb2.InstanceEvent.FromString(message.data),
             previous_state=State(state) if state else None,
             previous_desired=Desired(desired) if desired else None,
+            previous_labels=json.loads(labels) if labels else None,
         )
     except (ValueError, DecodeError) as error:
         _log.warning("event unreadable", sequence=sequence, subject=message.subject, why=str(error))
-        return Event(sequence, instance_service_pb2.InstanceEvent(), None, None)
+        return Event(sequence, instance_service_pb2.InstanceEvent(), None, None, None)

@@ -5,11 +5,11 @@ the events since; what the reading showed already is dropped by its version. SYN
 the events up to the end of the reading were worked off, so its token is as good as any later.
 
 Whether an event is one for this watch is told from the event alone, which carries the state
-before it: a resumed watch needs to remember nothing.
+and the labels before it: a resumed watch needs to remember nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import nats.errors
 from codestudio.common.v1 import stream_pb2
@@ -167,16 +167,17 @@ class _Watch:
     def _kind(self, event: Event) -> instance_service_pb2.InstanceEvent.Type | None:
         """Tell what an event is to this watch; None for nothing."""
         instance = event.message.instance
+        labels = instance.labels if event.previous_labels is None else event.previous_labels
         if event.order <= self._shown.get(instance.id, (0, 0)):
             return None
         self._show(instance.id, event.order)
         before = (
             event.previous_state is not None
             and event.previous_desired is not None
-            and self._matches(event, event.previous_state, event.previous_desired)
+            and self._matches(event, event.previous_state, event.previous_desired, labels)
         )
         after = event.message.type != _EVENT.TYPE_REMOVED and self._matches(
-            event, _STATES[instance.state], _DESIRED[instance.desired_state]
+            event, _STATES[instance.state], _DESIRED[instance.desired_state], instance.labels
         )
         match before, after:
             case True, True:
@@ -194,12 +195,14 @@ class _Watch:
         if len(self._shown) > _REMEMBERED:
             del self._shown[next(iter(self._shown))]
 
-    def _matches(self, event: Event, state: State, desired: Desired) -> bool:
+    def _matches(
+        self, event: Event, state: State, desired: Desired, labels: Mapping[str, str]
+    ) -> bool:
         instance = event.message.instance
         return self._filter.matches(
             namespace=instance.namespace,
             owner=instance.owner,
             state=state.value,
             desired=desired.value,
-            labels=instance.labels,
+            labels=labels,
         )

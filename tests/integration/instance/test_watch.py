@@ -137,6 +137,43 @@ async def test_a_watch_shows_what_its_caller_may_see(service: rig.Replica, watch
     assert not bobs.events
 
 
+async def test_a_watch_follows_changes_of_labels(service: rig.Replica, watch: Any) -> None:
+    """What is labelled out of its filter is told as removed, into it as added; resumed as well."""
+    text = "labels.course = cs101"
+    everything = await watch()
+    watcher = Watcher(service, text)
+    async with asyncio.timeout(10):
+        await watcher.synced.wait()
+    since = watcher.token
+    full = {f"{number}{'k' * 60}": "ä" * 63 for number in range(10, 41)}
+    await service.create(id="moves", desired_state=STOPPED, labels={"course": "cs101", **full})
+    await watcher.saw("moves", "STOPPED")
+    await service.update("moves", "labels", labels={"course": "cs102"})
+    await watcher.saw("moves", "GONE")
+    await service.update("moves", "labels", labels={"course": "cs101"})
+    await watcher.saw("moves", "STOPPED")
+    await service.update("moves", "display_name", display_name="Moves")
+    await service.update("moves", "labels", labels={})
+    await watcher.saw("moves", "GONE")
+    await watcher.close()
+    expected = ["ADDED", "REMOVED", "ADDED", "MODIFIED", "REMOVED"]
+    assert [kind for kind, *_ in watcher.events] == expected
+    kinds: list[str] = []
+    async with asyncio.timeout(15):
+        async for answer in service.watch(text, since):
+            if answer.WhichOneof("message") == "event":
+                kinds.append(EVENT.Type.Name(answer.event.type).removeprefix("TYPE_"))
+            if len(kinds) == len(expected):
+                break
+    assert kinds == expected
+
+    async def told() -> bool:
+        return len(everything.events) == len(expected)
+
+    await rig.until(told, "all was told to who watches everything")
+    assert [kind for kind, *_ in everything.events] == ["ADDED", *["MODIFIED"] * 4]
+
+
 async def test_a_resumed_watch_misses_and_repeats_nothing(service: rig.Replica) -> None:
     """Whatever happened between two watches is told by the second, and nothing else."""
     watcher = Watcher(service)

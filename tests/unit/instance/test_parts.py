@@ -151,6 +151,7 @@ def test_changes_nobody_sees_have_no_version() -> None:
 def test_a_long_silence_is_told_as_one_change() -> None:
     """What piles up while NATS is away is bounded; what is told in the end is right."""
     one = changes.note(record(State.RUNNING, claim="c"), record(State.RUNNING), NOW)
+    assert one.outbox[0].previous_labels == ""
     for number in range(200):
         state = (State.RUNNING, State.STOPPING)[number % 2]
         one = changes.note(
@@ -159,6 +160,19 @@ def test_a_long_silence_is_told_as_one_change() -> None:
         assert len(one.outbox) <= changes.OUTBOX_MOST
     assert one.outbox[0].kind == changes.ADDED
     assert one.outbox[-1].version == one.version
+
+
+def test_changes_told_as_one_begin_where_the_first_began() -> None:
+    """Whether they are one for a filter on labels depends on the labels before all of them."""
+    one = record(State.RUNNING, labels={"course": "0"})
+    for number in range(1, changes.OUTBOX_MOST + 2):
+        relabelled = dataclasses.replace(one, labels={"course": str(number)})
+        one = changes.note(one, relabelled, NOW + number)
+    (told,) = one.outbox
+    assert (told.version, told.previous_labels) == (one.version, '{"course": "0"}')
+    old = documents.encode(one)
+    del old["outbox"][0]["previous_labels"]
+    assert documents.decode(old).outbox[0].previous_labels == ""
 
 
 async def test_the_queue_is_fair_and_never_twice_at_a_time() -> None:

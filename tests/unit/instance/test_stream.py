@@ -23,10 +23,19 @@ def test_an_event_carries_the_state_before_it() -> None:
     headers = {stream.PREVIOUS_STATE: "RUNNING"}
     event = stream.read(message(told.SerializeToString(), headers))
     assert (event.sequence, event.message, event.previous_state) == (7, told, State.RUNNING)
+    assert event.previous_labels is None, "an earlier release told it"
+    headers[stream.PREVIOUS_LABELS] = '{"a": "b"}'
+    event = stream.read(message(told.SerializeToString(), headers))
+    assert event.previous_labels == {"a": "b"}
 
 
 @pytest.mark.parametrize(
-    ("data", "headers"), [(b"\xff", None), (b"", {stream.PREVIOUS_STATE: "PAUSED"})]
+    ("data", "headers"),
+    [
+        (b"\xff", None),
+        (b"", {stream.PREVIOUS_STATE: "PAUSED"}),
+        (b"", {stream.PREVIOUS_LABELS: "{"}),
+    ],
 )
 def test_what_cannot_be_read_stands_in_nobodys_way(
     data: bytes, headers: dict[str, str] | None
