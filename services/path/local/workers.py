@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from prometheus_client import Gauge, Histogram
@@ -86,7 +86,8 @@ class Workers:
             instance_id: Whose files it is about.
             work: What to do; it looks at its order often.
 
-        Whoever gives up waiting ends the work at its next check; until then it keeps its thread.
+        Whoever gives up waiting ends the work at its next check; until then it keeps its thread,
+        and its part of what the instance may have.
 
         Raises:
             errors.DeadlineExceeded: It was not done in time (FILES_SLOW).
@@ -95,9 +96,11 @@ class Workers:
         seconds = context.timeout(self._seconds())
         order = Order(time.monotonic() + seconds)
         try:
-            async with asyncio.timeout(seconds), self._share(instance_id):
-                await self._turn()
-                return await self._do(name, work, order)
+            async with asyncio.timeout(seconds):
+                with contextlib.ExitStack() as held:
+                    await self._share(instance_id, held)
+                    await self._turn(held)
+                    return await self._do(name, work, order, held)
         except TimeoutError as error:
             raise errors.DeadlineExceeded(
                 "FILES_SLOW", f"The files did not answer within {seconds:g} s; try again later"
@@ -109,21 +112,23 @@ class Workers:
             order.give_up()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    @contextlib.asynccontextmanager
-    async def _share(self, instance_id: str) -> AsyncIterator[None]:
+    async def _share(self, instance_id: str, held: contextlib.ExitStack) -> None:
+        """Wait for one of the instance's turns."""
         share = self._shares.setdefault(instance_id, _Share(self._threads))
         if share.calls >= self._calls_each:
             raise _busy(f"{share.calls} calls look at the files of {instance_id}", share.calls)
         share.calls += 1
-        try:
-            async with share.turns:
-                yield
-        finally:
-            share.calls -= 1
-            if not share.calls:
-                del self._shares[instance_id]
+        held.callback(self._leave, instance_id, share)
+        await share.turns.acquire()
+        held.callback(share.turns.release)
 
-    async def _turn(self) -> None:
+    def _leave(self, instance_id: str, share: _Share) -> None:
+        share.calls -= 1
+        if not share.calls:
+            del self._shares[instance_id]
+
+    async def _turn(self, held: contextlib.ExitStack) -> None:
+        """Wait for a thread."""
         if self._free.locked():
             if self._waiting >= self._queue:
                 raise _busy(f"{self._waiting} calls wait for files", self._queue)
@@ -136,25 +141,31 @@ class Workers:
                 _WAITING.set(self._waiting)
         else:
             await self._free.acquire()
+        held.callback(self._free.release)
 
-    async def _do(self, name: str, work: Callable[[Order], Result], order: Order) -> Result:
+    async def _do(
+        self,
+        name: str,
+        work: Callable[[Order], Result],
+        order: Order,
+        held: contextlib.ExitStack,
+    ) -> Result:
         def timed() -> Result:
             with _SECONDS.labels(name).time():
                 return work(order)
 
-        self._orders.add(order)
         future = asyncio.get_running_loop().run_in_executor(self._pool, timed)
-        future.add_done_callback(lambda _: self._done(order))
+        self._orders.add(order)
+        # What the work holds it keeps until it is done, whoever still waits for it by then.
+        kept = held.pop_all()
+        kept.callback(self._orders.discard, order)
+        future.add_done_callback(lambda _: kept.close())
         try:
             return await asyncio.shield(future)
         finally:
             if not future.done():
                 order.give_up()
                 future.add_done_callback(_forget)
-
-    def _done(self, order: Order) -> None:
-        self._orders.discard(order)
-        self._free.release()
 
 
 def _busy(what: str, limit: int) -> errors.ResourceExhausted:

@@ -126,3 +126,32 @@ async def test_nobody_takes_all(workers: Workers) -> None:
     gate.set()
     assert await asyncio.gather(*calls) == [0, 1, 2]
     assert await workers.run("test", "greedy", lambda _: 1) == 1
+
+
+async def test_nobody_takes_all_by_giving_up(workers: Workers) -> None:
+    """Work whose caller is gone counts as the instance's until it has ended."""
+    gate, running = threading.Event(), set[int]()
+
+    def work(number: int) -> int:
+        running.add(number)
+        assert gate.wait(10)
+        return number
+
+    def call(number: int) -> asyncio.Task[int]:
+        return asyncio.create_task(workers.run("test", "greedy", lambda _: work(number)))
+
+    first = call(0)
+    await until(lambda: running)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second, third = call(1), call(2)
+    for _ in range(5):
+        assert await workers.run("test", "modest", lambda _: 1) == 1
+    assert running == {0}
+    # The one given up is one of the three calls an instance may have.
+    with pytest.raises(errors.ResourceExhausted):
+        await workers.run("test", "greedy", lambda _: None)
+    gate.set()
+    assert await asyncio.gather(second, third) == [1, 2]
+    assert await workers.run("test", "greedy", lambda _: 1) == 1
