@@ -7,8 +7,9 @@ is not decided here: ownership is the domain's.
 
 from collections.abc import Iterable, Mapping
 
-_PUBLIC = ("instances", "resources", "quota", "paths", "collaboration", "config")
-"""What users' contracts are about. Workloads are not: their answers know no owners."""
+_PUBLIC = ("instances", "resources", "quota", "paths", "collaboration")
+"""What users' contracts are about. Workloads are not: their answers know no owners. Nor are
+settings: they name every namespace, and who changed them."""
 
 ROLES: Mapping[str, frozenset[str]] = {
     "admin": frozenset({"*"}),
@@ -22,7 +23,6 @@ ROLES: Mapping[str, frozenset[str]] = {
             "quota.check",
             "paths.*",
             "collaboration.*",
-            "config.get",
         }
     ),
     "viewer": frozenset(

@@ -69,7 +69,7 @@ async def _get(way: Way, token: str, service: str = RESOURCE, revision: int = 0)
 
 async def test_change_look_back_and_forth(way: Way, people: People) -> None:
     """A change is there at once, is told with its author, and can be taken back."""
-    first = await _get(way, people.user("ann"))
+    first = await _get(way, people.admin)
     changed = await way.call(
         CONFIG,
         "UpdateConfiguration",
@@ -78,7 +78,7 @@ async def test_change_look_back_and_forth(way: Way, people: People) -> None:
     )
     assert changed.revision == first.revision + 1
     assert changed.sources["port_allocation.max_instances"] == "dynamic"
-    assert await _get(way, people.user("ann")) == changed
+    assert await _get(way, people.admin) == changed
     assert await _get(way, people.admin, revision=changed.revision) == changed
     listed = await way.call(
         CONFIG, "ListRevisions", pb.ListRevisionsRequest(service=RESOURCE), people.admin
@@ -98,7 +98,7 @@ async def test_change_look_back_and_forth(way: Way, people: People) -> None:
         CONFIG,
         "GetConfigurationSchema",
         pb.GetConfigurationSchemaRequest(service=RESOURCE),
-        people.user("ann"),
+        people.admin,
     )
     assert PORT in [one.path for one in schema.settings]
     everything = await way.call(
@@ -153,11 +153,17 @@ async def test_bad_settings_are_refused_by_name(
 
 
 async def test_who_may(way: Way, people: People) -> None:
-    """Users look, administrators change, nobody without a token does anything."""
+    """Administrators look and change, nobody else does anything."""
     update = _update(RESOURCE, {"port_allocation": {"max_instances": 5}})
     for token in (people.user("ann"), people.user("vic", role="viewer"), ""):
         with pytest.raises(RefusedError):
             await way.call(CONFIG, "UpdateConfiguration", update, token)
+        with pytest.raises(RefusedError):
+            await _get(way, token)
+        with pytest.raises(RefusedError):
+            await way.call(
+                CONFIG, "ListRevisions", pb.ListRevisionsRequest(service=RESOURCE), token
+            )
     with pytest.raises(RefusedError) as caught:
         await _get(way, people.admin, "no-service")
     assert caught.value.detail.code == "SERVICE_NOT_FOUND"

@@ -265,7 +265,7 @@ async def test_what_belongs_to_another_service_follows_it(service: rig.Replica) 
 
 
 async def test_who_may_do_what(parts: rig.Parts, service: rig.Replica) -> None:
-    """Users read, administrators change, a service reads its own and nothing else."""
+    """Administrators read and change, a service reads its own, and nobody else anything."""
     get = pb.GetConfigurationRequest(service=RESOURCE)
     update = pb.UpdateConfigurationRequest(
         configuration=pb.Configuration(
@@ -275,8 +275,18 @@ async def test_who_may_do_what(parts: rig.Parts, service: rig.Replica) -> None:
     rollback = pb.RollbackConfigurationRequest(service=RESOURCE)
     for role in ("user", "viewer"):
         metadata = parts.user("ada", role)
-        assert (await service.stub.GetConfiguration(get, metadata=metadata)).service == RESOURCE
         for call in (
+            service.stub.GetConfiguration(get, metadata=metadata),
+            service.stub.GetConfigurationSchema(
+                pb.GetConfigurationSchemaRequest(service=RESOURCE), metadata=metadata
+            ),
+            service.stub.ListConfigurations(pb.ListConfigurationsRequest(), metadata=metadata),
+            service.stub.ListRevisions(
+                pb.ListRevisionsRequest(service=RESOURCE), metadata=metadata
+            ),
+            service.stub.WatchConfiguration(
+                pb.WatchConfigurationRequest(service=RESOURCE), metadata=metadata
+            ).read(),
             service.stub.UpdateConfiguration(update, metadata=metadata),
             service.stub.RollbackConfiguration(rollback, metadata=metadata),
         ):

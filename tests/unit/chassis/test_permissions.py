@@ -1,12 +1,23 @@
 import pytest
+from codestudio.collaboration.v1 import collaboration_service_pb2
+from codestudio.config.v1 import config_service_pb2
 from codestudio.instance.v1 import instance_service_pb2
+from codestudio.path.v1 import path_service_pb2
 from codestudio.quota.v1 import quota_service_pb2
 from codestudio.resource.v1 import resource_service_pb2, workload_service_pb2
 
 from services.chassis import authorisation, errors, permissions
 from services.chassis.identity import Caller
 
-_SERVICES = (instance_service_pb2, quota_service_pb2, resource_service_pb2, workload_service_pb2)
+_SERVICES = (
+    collaboration_service_pb2,
+    config_service_pb2,
+    instance_service_pb2,
+    path_service_pb2,
+    quota_service_pb2,
+    resource_service_pb2,
+    workload_service_pb2,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +51,14 @@ def test_patterns(pattern: str, permission: str, granted: bool) -> None:
         ("user", "resources.allocate", False),
         ("user", "resources.optimize", True),
         ("viewer", "resources.optimize", False),
+        ("admin", "config.get", True),
+        ("user", "config.get", False),
+        ("user", "config.list", False),
         ("user", "config.update", False),
+        ("user", "config.watch", False),
+        ("viewer", "config.get", False),
+        ("viewer", "config.list", False),
+        ("viewer", "config.watch", False),
         ("viewer", "instances.list", True),
         ("viewer", "instances.watch", True),
         ("viewer", "instances.create", False),
@@ -79,7 +97,10 @@ def test_services(service: str, permission: str, granted: bool) -> None:
 
 
 def test_every_method_declares_who_may_call_it() -> None:
-    """And somebody besides admins holds each, or it is an admin's alone on purpose."""
+    """And somebody besides admins holds each, or it is an admin's alone on purpose.
+
+    A viewer may nothing that a user may not.
+    """
     names = [
         service.full_name
         for module in _SERVICES
@@ -88,6 +109,7 @@ def test_every_method_declares_who_may_call_it() -> None:
     for method, rule in authorisation.rules(names).items():
         assert "." in rule.permission, method
         assert "admin" in rule.roles, method
+        assert "user" in rule.roles or "viewer" not in rule.roles, method
 
 
 def test_a_service_named_like_a_role_is_no_role() -> None:
