@@ -10,9 +10,10 @@ import structlog
 from prometheus_client import Counter
 
 from services.chassis import connectors, errors
-from services.config import base, documents
+from services.config import base, changes, documents
 from services.config.announcements import Announcements
 from services.config.sections import SCHEMAS
+from services.config.state import nothing
 from services.config.view import View
 
 _log = structlog.get_logger(__name__)
@@ -113,6 +114,7 @@ class Keeper:
             await asyncio.sleep(self._reread * random.uniform(0.9, 1))  # noqa: S311 - jitter
             try:
                 fresh = await asyncio.to_thread(self._sources.read)
+                self._check(fresh)
             except base.BaseError as error:
                 # Told once, and again when it is another mistake.
                 if str(error) != refused:
@@ -125,6 +127,21 @@ class Keeper:
                 BASES.labels("applied").inc()
                 _log.info("base documents changed")
                 self._view.rebase(fresh)
+
+    def _check(self, fresh: base.Base) -> None:
+        """Refuse a base that what was set while running does not go with.
+
+        Raises:
+            base.BaseError: Says all that is wrong between them.
+        """
+        newest = self._view.revisions
+        wrong = [
+            errors.Violation(f"{service}: {one.field}", one.description)
+            for service, schema in SCHEMAS.items()
+            for one in changes.between(fresh, schema, newest.get(service) or nothing(service))
+        ]
+        if wrong:
+            raise base.BaseError(wrong)
 
     def _want(self, service: str) -> None:
         self._wanted.add(service)

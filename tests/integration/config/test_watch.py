@@ -8,6 +8,7 @@ import shutil
 import grpc
 import pytest
 from codestudio.config.v1 import config_service_pb2 as pb
+from prometheus_client import REGISTRY
 
 from services.chassis import lifecycle
 from services.config import app
@@ -138,6 +139,34 @@ async def test_base_documents_are_read_again(parts: rig.Parts, service: rig.Repl
         assert rig.value(await watching.configuration(), PORT) == 9500
 
 
+async def test_a_base_must_go_with_what_was_set(parts: rig.Parts, service: rig.Replica) -> None:
+    """Right by itself is not enough; it counts once the whole is right."""
+    document = parts.directory / "base" / "instance-config.json"
+    content = json.loads(document.read_text())
+    async with service.watch() as watching:
+        await watching.configuration()
+        await service.set(PORT, 65000)
+        before = await watching.configuration()
+        told = _rejected()
+        content["port_allocation"]["range_size"] = 1000
+        whole = document.with_suffix(".new")
+        whole.write_text(json.dumps(content))
+        whole.rename(document)
+
+        async def refused() -> bool:
+            return _rejected() > told
+
+        await rig.until(refused)
+        assert await service.get() == before
+        after = await service.set(PORT, 9000)
+        assert rig.value(after, "port_allocation.range_size") == 100
+        seen = await watching.until(
+            lambda one: rig.value(one, "port_allocation.range_size") == 1000
+        )
+        assert rig.value(seen, PORT) == 9000
+        assert _rejected() == told + 1
+
+
 async def test_a_service_does_not_start_on_wrong_documents(parts: rig.Parts) -> None:
     """It says what is wrong with them."""
     document = parts.directory / "base" / "instance-config.json"
@@ -147,3 +176,8 @@ async def test_a_service_does_not_start_on_wrong_documents(parts: rig.Parts) -> 
     shutil.rmtree(parts.directory / "base")
     with pytest.raises(ValueError, match="cannot be read"):
         app.compose(parts.settings())
+
+
+def _rejected() -> float:
+    labels = {"outcome": "rejected"}
+    return REGISTRY.get_sample_value("codestudio_config_base_reads_total", labels) or 0.0
