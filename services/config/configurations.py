@@ -219,11 +219,8 @@ class Configurations:
         )
         try:
             await self._mirror.write(made)
-        except Exception as error:
-            known = errors.from_exception(error)
-            if not isinstance(known, errors.Unavailable):
-                raise
-            _log.info("copy in Redis waits", of=made.service, why=known.code)
+        except Exception as error:  # noqa: BLE001 - it is committed, whatever becomes of its copy
+            _log.warning("copy in Redis waits", of=made.service, why=repr(error))
         await self._announcements.tell(made)
 
 

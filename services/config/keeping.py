@@ -92,6 +92,8 @@ class Keeper:
         self._resync = resync_seconds
         self._wanted: set[str] = set()
         self._wake = asyncio.Event()
+        self._failing: dict[str, str] = {}
+        """Why a service could not be compared the last time."""
 
     async def listen(self) -> None:
         """Look at once at what another replica has changed, for ever."""
@@ -161,11 +163,14 @@ class Keeper:
             return
 
     async def _try(self, service: str) -> None:
-        """Compare one; what is away is compared next time."""
+        """Compare one; what cannot be compared or written now is tried again next time."""
         try:
             await self._view.resync(service)
-        except Exception as error:
-            known = errors.from_exception(error)
-            if not isinstance(known, errors.Unavailable):
-                raise
-            _log.debug("not compared", of=service, why=known.code)
+        except Exception as error:  # noqa: BLE001 - the others are compared all the same
+            # Told once, and again when it is something else.
+            why = repr(error)
+            if self._failing.get(service) != why:
+                self._failing[service] = why
+                _log.warning("not compared with the record", of=service, why=why)
+        else:
+            self._failing.pop(service, None)

@@ -17,6 +17,7 @@ from importlib import resources
 from typing import Any, cast
 
 from pymongo import errors as mongo_errors
+from redis import exceptions
 from redis.commands.core import AsyncScript
 
 from services.chassis import connectors
@@ -104,13 +105,22 @@ class Mirror:
 
     async def read(self, service: str) -> Revision | None:
         """Read the copy; None if there is none, or it is no copy of anything."""
-        fields = await cast("Any", self._redis.client.hgetall(_KEY + service))
+        fields = await self._fields(service)
         return _from_fields(service, fields) if fields else None
 
     async def is_copy_of(self, revision: Revision) -> bool:
         """Whether what is there is exactly the copy of a revision, untouched by anybody."""
-        fields = await cast("Any", self._redis.client.hgetall(_KEY + revision.service))
-        return bool(fields == _fields(revision))
+        return await self._fields(revision.service) == _fields(revision)
+
+    async def _fields(self, service: str) -> dict[str, str]:
+        """Read what is there; nothing where that is no hash, which `write` replaces."""
+        try:
+            found: dict[str, str] = await cast("Any", self._redis.client.hgetall(_KEY + service))
+        except exceptions.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            return {}
+        return found
 
 
 def _id(service: str, number: int) -> str:

@@ -24,6 +24,11 @@ errors.unavailable_when(
     code="REDIS_UNAVAILABLE",
 )
 errors.unavailable_when(
+    exceptions.OutOfMemoryError,
+    code="REDIS_FULL",
+    message="Redis has no memory left and takes no writes; try again later",
+)
+errors.unavailable_when(
     redis_pool.PoolFullError,
     code="REDIS_POOL_EXHAUSTED",
     message="Every connection to Redis is in use and none came free in time; try again shortly",

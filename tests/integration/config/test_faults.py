@@ -197,6 +197,38 @@ async def test_without_redis_and_nats_settings_are_changed_all_the_same(
         await rig.until(lambda: _is_copy(redis, found))
 
 
+async def test_a_key_of_another_kind_is_no_copy(parts: rig.Parts, service: rig.Replica) -> None:
+    """It stops neither a change nor its announcement, and gives way to the copy."""
+    key = f"config:{RESOURCE}"
+    async with parts.redis() as redis, parts.announced() as heard:
+        await rig.until(lambda: _is_untouched(redis, key))
+        await redis.delete(key)
+        await redis.rpush(key, "x")
+        found = await service.set(PORT, 9000)
+        await rig.until(lambda: _is_copy_again(redis, found))
+        await redis.delete(key)
+        await redis.rpush(key, "x")
+        await rig.until(lambda: _is_copy_again(redis, found))
+        assert [subject for subject, _ in heard] == [f"config.updated.{RESOURCE}"]
+
+
+async def test_a_redis_that_refuses_stops_no_change(parts: rig.Parts, service: rig.Replica) -> None:
+    """Changes are made and announced; the copy is written when it is taken again."""
+    async with parts.redis() as redis, parts.announced() as heard, service.watch() as watching:
+        await watching.configuration()
+        await rig.until(lambda: _is_untouched(redis, f"config:{RESOURCE}"))
+        await redis.execute_command("ACL", "SETUSER", "default", "-evalsha")
+        try:
+            found = await service.set(PORT, 9000)
+            assert await watching.configuration() == found
+            await asyncio.sleep(1)  # several comparisons
+            assert not await _is_copy(redis, found)
+        finally:
+            await redis.execute_command("ACL", "SETUSER", "default", "+@all")
+        await rig.until(lambda: _is_copy(redis, found))
+        assert [subject for subject, _ in heard] == [f"config.updated.{RESOURCE}"]
+
+
 async def test_changes_race_a_replica_that_is_killed(parts: rig.Parts) -> None:
     """Again and again: what was answered is never lost, and revisions have no gap."""
     async with rig.replica(parts) as other:
@@ -236,6 +268,11 @@ async def _is_copy(redis: object, found: pb.Configuration) -> bool:
     }
     values = {path: json.loads(text) for path, text in copy.items() if not path.startswith("@")}
     return values == dynamic and int(copy.get("@revision", 0)) == found.revision
+
+
+async def _is_copy_again(redis: object, found: pb.Configuration) -> bool:
+    kind = await redis.type(f"config:{found.service}")  # type: ignore[attr-defined]
+    return kind == "hash" and await _is_copy(redis, found)
 
 
 async def _is_untouched(redis: object, key: str) -> bool:

@@ -23,6 +23,7 @@ from services.chassis import context, errors, status
         (redis.exceptions.ConnectionError(), "UNAVAILABLE", "REDIS_UNAVAILABLE"),
         (redis.exceptions.BusyLoadingError(), "UNAVAILABLE", "REDIS_UNAVAILABLE"),
         (redis.exceptions.TimeoutError(), "UNAVAILABLE", "REDIS_UNAVAILABLE"),
+        (redis.exceptions.OutOfMemoryError(), "UNAVAILABLE", "REDIS_FULL"),
         (redis.exceptions.ResponseError("WRONGTYPE"), "INTERNAL", "INTERNAL_ERROR"),
         (pymongo.errors.ServerSelectionTimeoutError(), "UNAVAILABLE", "MONGODB_UNAVAILABLE"),
         (pymongo.errors.AutoReconnect(), "UNAVAILABLE", "MONGODB_UNAVAILABLE"),
