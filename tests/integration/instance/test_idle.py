@@ -104,6 +104,20 @@ async def test_what_nobody_uses_is_stopped(quick: rig.Replica) -> None:
     assert (await quick.get("default")).effective_idle_timeout.ToMilliseconds() == 600
 
 
+async def test_a_restart_without_config_stops_nothing(parts: rig.Parts) -> None:
+    """What a service was started with is for new instances until it knows what is configured."""
+    async with rig.replica(parts, resync_seconds=0.3) as before:
+        await before.create(id="there")
+        await before.until("there", "RUNNING")
+    async with rig.replica(parts, resync_seconds=0.3, default_max_lifetime=0.6) as after:
+        created = await after.create(id="new")
+        assert created.effective_max_lifetime.ToMilliseconds() == 600
+        await after.until("new", "STOPPED")
+        there = await after.get("there")
+        assert there.state == RUNNING
+        assert not there.effective_max_lifetime.ToMilliseconds()
+
+
 async def test_a_runtime_that_says_nothing_stops_nothing(quick: rig.Replica) -> None:
     """Nor one that went silent after it had begun to tell."""
     await quick.create(id="silent", idle_timeout=SECOND)
