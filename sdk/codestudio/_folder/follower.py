@@ -22,6 +22,9 @@ remove a file before they write it anew."""
 _CARRIED = 5
 """How often a difference is looked for in a thread, where the loop goes on meanwhile."""
 
+_NOTED = 1.0
+"""Seconds between two looks at whether what is remembered as not stored is stored by now."""
+
 _RETRY_FIRST, _RETRY_MOST = 1.0, 30.0
 
 
@@ -45,6 +48,7 @@ class Follower:
         self._stopping = False
         self._history = History()
         self._exact = True  # what is remembered of the file is what it is
+        self._owed = False  # what is remembered is not all stored
         self.at_rest = asyncio.Event()
 
     # For the folder.
@@ -77,7 +81,11 @@ class Follower:
             await asyncio.wait([self._task], timeout=1)
         if not self._exact:
             await self._remember()
-        return await self._close(seconds)
+        document = self.document
+        stored = await self._close(seconds)
+        if document is not None and self._owed and not document.unstored:
+            await self._remember(document)
+        return stored
 
     # The work.
 
@@ -94,7 +102,7 @@ class Follower:
                 pause = _RETRY_FIRST
             except _errors.NotFound:
                 # Where the file was changed as well, it becomes a document again.
-                await self._deleted_elsewhere()
+                await self._deleted_elsewhere(record)
                 record, remote = None, False
                 continue
             except (_errors.CodeStudioError, OSError) as error:
@@ -108,9 +116,17 @@ class Follower:
                 if self._stopping:
                     break
                 self.at_rest.set()
-                await self._awake.wait()
+                await self._rest()
             # Several steps of an editor, or several keystrokes of others, become one.
             await asyncio.sleep(_QUIET)
+
+    async def _rest(self) -> None:
+        """Wait for something to happen; meanwhile note what is remembered as stored once it is."""
+        while self._owed and not self._awake.is_set():
+            await self._wait(_NOTED)
+            if self.document is not None and not self.document.unstored:
+                await self._remember()
+        await self._awake.wait()
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -134,7 +150,13 @@ class Follower:
             if record is not None:
                 # Before anything of others has come, and also if the document is gone.
                 self.base = remembered(disk.text, record, document.text)
+                if record.confirmed is not None:
+                    document.session.resume(record.confirmed)
+                self._owed = document.unstored
+                held = document.text
             await document.ready()
+            if record is not None and record.confirmed is None and document.epoch != record.epoch:
+                await self._set_aside(held, "conflicts", "the project began the document anew")
         except BaseException:
             await document.close(0)
             raise
@@ -237,10 +259,17 @@ class Follower:
         await self._write(document)
         return True
 
-    async def _deleted_elsewhere(self) -> None:
+    async def _deleted_elsewhere(self, record: Record | None) -> None:
         """Take in that the document is gone: its file goes too, if it was not changed."""
         base, self.base = self.base, None
-        unsent = self.document is not None and self.document.unstored
+        document = self.document
+        unsent = self._owed if document is None else document.unstored
+        self._owed = False
+        if document is None and record is not None and record.confirmed is None and base:
+            disk = await asyncio.to_thread(self._owner.files.read, self.path)
+            if disk.text == base:
+                # Nobody can tell whether the others ever saw it.
+                await self._set_aside(base, "conflicts", "the project deleted it")
         await self._close(0)
         await asyncio.to_thread(self._owner.records.drop, self.path)
         if base is None or unsent:
@@ -261,12 +290,13 @@ class Follower:
                 return content
             await asyncio.sleep(_QUIET)
 
-    async def _remember(self) -> None:
-        if self.document is None:
+    async def _remember(self, document: AsyncDocument | None = None) -> None:
+        document = document or self.document
+        if document is None:
             return
-        epoch, state = self.document.saved()
-        record = Record(self.path, epoch, state, self.base)
-        self._exact = True
+        epoch, state = document.saved()
+        record = Record(self.path, epoch, state, self.base, document.session.confirmed)
+        self._exact, self._owed = True, document.unstored
         await asyncio.to_thread(self._owner.records.put, record)
 
     async def _set_aside(self, text: str, under: str, why: str) -> None:

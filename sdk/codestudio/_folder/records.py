@@ -30,6 +30,8 @@ class Record(NamedTuple):
     """Its Yjs state."""
     base: str | None
     """The text its file had when it was read or written last; None for no file."""
+    confirmed: str | None = None
+    """The text the server is known to have stored; None where that was not kept."""
 
 
 class Records:
@@ -108,12 +110,15 @@ def _shown(binding: object) -> str:
 
 def _write(record: Record) -> bytes:
     base = (record.base or "").encode()
-    head = {
+    head: dict[str, object] = {
         "path": record.path,
         "epoch": record.epoch,
         "state": len(record.state),
         "file": record.base is not None,
     }
+    if record.confirmed is not None:
+        # Most often the base once more; in the head, where older versions do not look.
+        head["confirmed"] = None if record.confirmed == record.base else record.confirmed
     body = json.dumps(head).encode() + b"\n" + record.state + base
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
@@ -128,7 +133,10 @@ def _read(kept: Path) -> Record | None:
         head = json.loads(line)
         length = head["state"]
         base = rest[length:].decode() if head["file"] else None
-        return Record(head["path"], head["epoch"], rest[:length], base)
+        confirmed = head.get("confirmed")
+        if confirmed is None and "confirmed" in head:
+            confirmed = base
+        return Record(head["path"], head["epoch"], rest[:length], base, confirmed)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -92,6 +92,18 @@ class Session:
         self._sent: deque[tuple[int, int, list[bytes]]] = deque()  # sequence, edits then, updates
         self._confirmed = self.replica.text  # text when nothing was unacknowledged
         self._leaving = False
+        self._owes = False  # what was held from before may not be stored
+
+    def resume(self, confirmed: str) -> None:
+        """Take in, before joining, which text was stored when the state was held before."""
+        if confirmed != self.replica.text:
+            self._confirmed, self._owes = confirmed, True
+            self._edits += 1
+
+    @property
+    def confirmed(self) -> str:
+        """The text that is known to be stored."""
+        return self._confirmed
 
     @property
     def made(self) -> int:
@@ -206,11 +218,15 @@ class Session:
 
     def _offer(self, theirs: bytes) -> None:
         """Have sent what the server lacks: as one update where it takes that, else bit by bit."""
+        owes, self._owes = self._owes, False
         if self.role == document_pb2.ROLE_VIEWER:
+            if owes:
+                self._stored = self._edits  # it never will be
             return
         # Others' edits too: the server may have died before it stored what it had passed on.
         lacking = wire.lacks(theirs, self.replica.state_vector)
-        if not (self._unsent or lacking):
+        # What is owed may be deletions alone: no clock tells of them.
+        if not (self._unsent or lacking or owes):
             return
         missing = self.replica.update_since(theirs)
         if len(missing) <= FRAME_BYTES or not self._unsent:
@@ -220,6 +236,7 @@ class Session:
     def _begin_again(self, joined: collaborate_pb2.Joined, now: float) -> Happened:
         """Hold another history: take it as it is, and do again, as text, what only we had."""
         before, confirmed = self.replica.text, self._confirmed
+        self._owes = False
         state = self.awareness.state
         self.replica.close()
         self._unsent.clear()

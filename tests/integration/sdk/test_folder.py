@@ -12,7 +12,7 @@ import pytest
 from codestudio._folder.folder import Folder
 from codestudio._folder.owner import Told
 from codestudio._folder.project import ClientProject
-from codestudio._folder.records import Record
+from codestudio._folder.records import Record, Records
 
 from tests.integration.sdk.desk import Desk
 
@@ -401,6 +401,73 @@ async def test_removed_while_nobody_looked(desk: Desk, tmp_path: Path) -> None:
     await until(lambda: one.text("a") is None and one.text("b") is None)
     assert one.text("c") == "c\n"
     await one.end()
+
+
+@pytest.mark.parametrize("edited", ["one\n2\n3\n", "2\n3\n"])
+@pytest.mark.parametrize("fate", ["deleted", "begun anew", "kept"])
+async def test_not_sent_when_the_tool_ended(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str, fate: str
+) -> None:
+    """What was edited offline, and could not be sent any more, is there after the next run."""
+    one = await _edited_offline(desk, tmp_path, monkeypatch, edited)
+    if fate != "kept":
+        _away(desk, fate)
+    await one.begin()
+    wanted = edited if fate != "begun anew" else edited + "others\n"
+    await until(lambda: "default/p/a" in desk.documents)
+    await until(lambda: one.text("a") == desk.text("a") == wanted)
+    assert await one.end()
+    # And now it is known to be stored: who deletes it deletes it.
+    _away(desk, "deleted")
+    await one.begin()
+    await until(lambda: one.text("a") is None)
+    assert "default/p/a" not in desk.documents
+    await one.end()
+
+
+@pytest.mark.parametrize("fate", ["deleted", "begun anew"])
+async def test_a_record_that_does_not_tell(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    """Where an older version did not keep what was stored, the text is set aside."""
+    one = await _edited_offline(desk, tmp_path, monkeypatch, "one\n2\n3\n")
+    records = Records(one.root)
+    for record in list(records.all()):
+        records.put(record._replace(confirmed=None))
+    text = _away(desk, fate)
+    await one.begin()
+    await until(lambda: one.text("a") == (text or None))
+    kept = list((one.root / ".codestudio-sync/conflicts").iterdir())
+    assert [each.read_text() for each in kept] == ["one\n2\n3\n"]
+    await one.end()
+
+
+async def _edited_offline(
+    desk: Desk, root: Path, monkeypatch: pytest.MonkeyPatch, edited: str
+) -> Side:
+    """Give a folder whose file was edited, and taken in, while there was no gateway; then ended."""
+    monkeypatch.setattr("codestudio._folder.folder._STOP_SECONDS", 0.5)
+    one = Side(desk, root / "one")
+    await one.begin()
+    one.put("a", "1\n2\n3\n")
+    await until(lambda: "default/p/a" in desk.documents)
+    await one.settled()
+    desk.stop()
+    one.told.clear()
+    one.put("a", edited)
+    await until(lambda: any(told[:2] == (Told.SENT, "a") for told in one.told))
+    assert not await one.end()
+    desk.start()
+    return one
+
+
+def _away(desk: Desk, fate: str) -> str:
+    """Have the document deleted, or begun anew as others have it; gives its text."""
+    if fate == "deleted":
+        desk.do(lambda: desk.documents.pop("default/p/a"))
+        return ""
+    desk.begin_anew("a", "1\n2\n3\nothers\n")
+    return desk.text("a")
 
 
 async def test_nothing_is_sent_before_it_is_remembered(two: Two, desk: Desk) -> None:

@@ -239,6 +239,9 @@ def test_records(tmp_path: Path) -> None:
         Record("a/é", "e1", b"\x00\n\xff", "base 🙂\n"),
         Record("b", "e2", b"", None),
         Record("c", "e3", b"x", ""),
+        Record("d", "e4", b"x\n", "base\n", "base\n"),
+        Record("e", "e5", b"x\n", "base\n", "é of\nbefore\n"),
+        Record("f", "e6", b"x\n", None, ""),
     ]
     for each in kept:
         records.put(each)
@@ -247,7 +250,7 @@ def test_records(tmp_path: Path) -> None:
     records.drop("b")
     victim = next(file for file in (tmp_path / ".codestudio-sync/documents").iterdir())
     victim.write_bytes(victim.read_bytes()[:-1])
-    assert len(list(records.all())) == 1
+    assert len(list(records.all())) == len(kept) - 2
     with pytest.raises(codestudio.FailedPrecondition, match="another codestudio sync"):
         Records(tmp_path).open({"project": "p"})
     records.close()
