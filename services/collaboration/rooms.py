@@ -256,6 +256,10 @@ class Rooms:
             slot.storing = False
 
     async def _store_snapshot(self, room: Room) -> None:
+        if not room.whole:
+            # The first part of a large entry came while this waited for its turn: a snapshot
+            # now would lie behind it, and the entry would be lost.
+            return
         latest, updates, revision, sequence = room.history.fold()
         # Whoever stored entries stores the snapshot; the others only forget what it covers.
         mine, room.wrote = room.wrote or not room.holders, False

@@ -1,0 +1,103 @@
+"""A room: what it makes of the log's entries, and whom it wakes."""
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pycrdt
+
+from services.chassis import connectors
+from services.collaboration import history
+from services.collaboration.entry import Entry
+from services.collaboration.history import Checkpoint, History
+from services.collaboration.loading import Loader
+from services.collaboration.log import Log
+from services.collaboration.names import Name
+from services.collaboration.room import Limits, Room
+from services.collaboration.rooms import Rooms, _Slot
+from services.collaboration.settings import CollaborationSettings
+from services.collaboration.store import Store
+
+_NAME = Name("default", "p", "a.txt")
+_START = datetime.datetime(2026, 11, 29, tzinfo=datetime.UTC)
+_LIMITS = Limits(
+    document_bytes=10**7,
+    update_bytes=10**6,
+    backlog_bytes=10**6,
+    log_tick=0.01,
+    log_give_up=1.0,
+)
+
+
+def _log(settings: CollaborationSettings) -> Log:
+    return Log(nats=connectors.Nats(settings), origin="here", timeout=1.0)
+
+
+@contextlib.asynccontextmanager
+async def _room() -> AsyncIterator[Room]:
+    room = Room(
+        name=_NAME,
+        epoch="e",
+        created_at=0,
+        updated_at=0,
+        kept=History(Checkpoint(1, 0, history.seed(""))),
+        log=_log(CollaborationSettings()),
+        origin="here",
+        limits=_LIMITS,
+    )
+    try:
+        yield room
+    finally:
+        await room.close()
+
+
+def _update(text: str) -> bytes:
+    doc: pycrdt.Doc = pycrdt.Doc()
+    doc.get("content", type=pycrdt.Text).insert(0, text)
+    return doc.get_update()
+
+
+def _entry(sequence: int, update: bytes, **over: Any) -> Entry:
+    given: dict[str, Any] = {
+        "sequence": sequence,
+        "name": _NAME,
+        "epoch": "e",
+        "origin": "there",
+        "id": str(sequence),
+        "part": 0,
+        "parts": 1,
+        "update": update,
+        "authors": (),
+        "sources": (),
+        "requests": (),
+        "time": _START,
+    }
+    return Entry(**{**given, **over})
+
+
+async def test_no_snapshot_lies_behind_half_an_entry() -> None:
+    """Not even when its first part comes while the snapshot waits for its turn."""
+    settings = CollaborationSettings()
+    log = _log(settings)
+    store = Store(mongo=connectors.Mongo(settings))
+    loader = Loader(store=store, log=log, origin="here", limits=_LIMITS)
+    rooms = Rooms(store=store, log=log, loader=loader, settings=settings, enabled=lambda: True)
+    async with _room() as room:
+        room.holders = 1  # And it wrote nothing: another replica stores what it forgets.
+        room.entered(_entry(1, _update("one ")))
+        async with contextlib.AsyncExitStack() as others:
+            for _ in range(4):
+                await others.enter_async_context(rooms._snapshots)
+            waiting = asyncio.create_task(rooms._snapshot(_Slot(), room))
+            await asyncio.sleep(0)
+            large = _update("large ")
+            room.entered(_entry(2, large[:5], id="x", parts=2))
+            room.entered(_entry(3, _update("three ")))
+        await waiting
+        assert room.history.entries_since == 2
+        room.entered(_entry(4, large[5:], id="x", part=1, parts=2))
+        await rooms._snapshot(_Slot(), room)
+        assert room.history.entries_since == 0
+        assert "large " in room.text
