@@ -23,7 +23,7 @@ _LOOSE_BYTES = 1024**2
 """Bytes of edits without their predecessors that a document may hold; past it, they go. Clients
 bring them again with what they need."""
 _PARTS_SECONDS = 120.0
-"""How long the parts of a large entry may wait for the rest: its replica has died."""
+"""How long the parts of a large entry may wait for the rest: then its replica has died."""
 
 
 _CREDIT = 0.02
@@ -127,7 +127,8 @@ class Room:
     @property
     def whole(self) -> bool:
         """Whether no entry is half here: only then may the log be cut behind the newest."""
-        return not self._parts
+        now = self._loop.time()
+        return all(now - since > _PARTS_SECONDS for since, _ in self._parts.values())
 
     def stored_text(self) -> str:
         """The text as it is at `revision`."""
@@ -389,13 +390,17 @@ class Room:
 
     def _assemble(self, one: Entry) -> bytes | None:
         """Return an entry's update, when all its parts are here."""
+        # By the log's own time: a room that loads reads old parts and their rest at one moment.
+        for key, (_, parts) in list(self._parts.items()):
+            if (one.time - parts[0].time).total_seconds() > _PARTS_SECONDS:
+                del self._parts[key]
         if one.parts == 1:
             return one.update
-        now = self._loop.time()
-        for key, (since, _) in list(self._parts.items()):
-            if now - since > _PARTS_SECONDS:
-                del self._parts[key]
-        _, parts = self._parts.setdefault(one.id, (now, []))
+        if one.id not in self._parts:
+            if one.part:
+                return None
+            self._parts[one.id] = (self._loop.time(), [])
+        _, parts = self._parts[one.id]
         if one.part == len(parts):
             parts.append(one)
         if len(parts) < one.parts:

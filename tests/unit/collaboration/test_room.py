@@ -101,3 +101,37 @@ async def test_no_snapshot_lies_behind_half_an_entry() -> None:
         await rooms._snapshot(_Slot(), room)
         assert room.history.entries_since == 0
         assert "large " in room.text
+
+
+async def test_an_orphaned_part_does_not_hold_a_document_for_ever() -> None:
+    """Its replica died: the next entry long after it, or time, lets it go."""
+    async with _room() as room:
+        room.entered(_entry(1, b"half", id="x", parts=2))
+        assert not room.whole
+        later = _START + datetime.timedelta(seconds=300)
+        room.entered(_entry(2, _update("later"), time=later))
+        assert room.whole
+        # What comes without its beginning is nothing either.
+        room.entered(_entry(3, b"half", id="x", part=1, parts=2, time=later))
+        assert room.whole
+        room.entered(_entry(4, b"half", id="y", parts=2, time=later))
+        assert not room.whole
+        room._loop = _Ahead()  # type: ignore[assignment]
+        assert room.whole
+
+
+async def test_old_parts_that_load_are_put_together() -> None:
+    """However long ago they were stored."""
+    async with _room() as room:
+        large = _update("large")
+        room.entered(_entry(1, large[:5], id="x", parts=2))
+        after = _START + datetime.timedelta(seconds=60)
+        room.entered(_entry(2, large[5:], id="x", part=1, parts=2, time=after))
+        assert (room.text, room.whole) == ("large", True)
+
+
+class _Ahead:
+    """The loop's clock, ten minutes on."""
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time() + 600
