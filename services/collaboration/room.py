@@ -435,7 +435,10 @@ class Room:
         if self.subscribers:
             self.segments.drop_before(min(one.at for one in self.subscribers))
         for subscriber in self.subscribers:
-            subscriber.wake()
+            try:
+                subscriber.wake()
+            except Exception:  # noqa: BLE001 - one client's trouble; others are to hear all the same
+                _log.exception("client cannot be woken", document=self.name.key)
 
 
 def _nobody_else(room: Room, clients: list[int]) -> None:

@@ -207,7 +207,8 @@ class _Client:
 
     def _wake(self) -> None:
         """Send what is new: at once to a connection that has taken all before."""
-        if not self._serving or self._transport.get_write_buffer_size():
+        transport = self._transport
+        if not self._serving or transport.is_closing() or transport.get_write_buffer_size():
             self._event.set()
             return
         room, subscriber = self._room, self._subscriber
@@ -226,7 +227,12 @@ class _Client:
             found += yframes.socket_frame(yframes.awareness(said))
         if found:
             measures.FRAMES.labels("yjs").inc()
-            self._transport.write(found)
+            try:
+                transport.write(found)
+            except RuntimeError:
+                # Reset at this moment: the writer finds out, and ends.
+                self._event.set()
+                return
             self._sent_at = self._loop.time()
 
     async def _write(self, draining: asyncio.Future[Any]) -> None:

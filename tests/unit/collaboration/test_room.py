@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import functools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pycrdt
 
 from services.chassis import connectors
 from services.collaboration import history
-from services.collaboration.entry import Entry
+from services.collaboration.entry import Author, Entry
 from services.collaboration.history import Checkpoint, History
 from services.collaboration.loading import Loader
 from services.collaboration.log import Log
@@ -19,6 +20,7 @@ from services.collaboration.room import Limits, Room
 from services.collaboration.rooms import Rooms, _Slot
 from services.collaboration.settings import CollaborationSettings
 from services.collaboration.store import Store
+from services.collaboration.subscriber import Subscriber
 
 _NAME = Name("default", "p", "a.txt")
 _START = datetime.datetime(2026, 11, 29, tzinfo=datetime.UTC)
@@ -128,6 +130,27 @@ async def test_old_parts_that_load_are_put_together() -> None:
         after = _START + datetime.timedelta(seconds=60)
         room.entered(_entry(2, large[5:], id="x", part=1, parts=2, time=after))
         assert (room.text, room.whole) == ("large", True)
+
+
+async def test_everybody_is_woken() -> None:
+    """Also those behind one whose connection is in trouble."""
+    woken = 0
+
+    def wake(*, broken: bool) -> None:
+        nonlocal woken
+        woken += 1
+        if broken:
+            raise RuntimeError("the handler is closed")
+
+    async with _room() as room:
+        for broken in (True, True, False):
+            wake_it = functools.partial(wake, broken=broken)
+            ada = Author("ada", "Ada")
+            room.join(Subscriber(author=ada, may_write=True, pace=0, wake=wake_it))
+        room.entered(_entry(1, _update("x")))
+        await asyncio.sleep(0.05)
+        assert woken == 3
+        room.subscribers.clear()
 
 
 class _Ahead:
