@@ -176,6 +176,10 @@ class _Client:
         self._loop = asyncio.get_running_loop()
         self._sent_at = self._loop.time()
         self._answers: list[bytes] = []
+        self._asked: bytes | None = None
+        """The newest state vector it asked with and has no answer to: one answer serves all."""
+        self._asked_who = False
+        """Whether it asked who is there and has no answer yet."""
         self._error: errors.DomainError | None = None
         self._over = False
         self._subscriber = Subscriber(
@@ -212,7 +216,7 @@ class _Client:
             self._event.set()
             return
         room, subscriber = self._room, self._subscriber
-        if subscriber.failure is not None or subscriber.must_resync or self._answers:
+        if subscriber.failure is not None or subscriber.must_resync or self._owing:
             self._event.set()
             return
         found = b""
@@ -284,6 +288,18 @@ class _Client:
         if subscriber.failure is not None:
             self._error = subscriber.failure
             return found
+        if (asked := self._asked) is not None:
+            # Made only when it can be sent, so that however many ask, one document is held.
+            self._asked = None
+            try:
+                found.append(yframes.step2(room.missing(asked)))
+            except errors.DomainError as error:
+                self._error = error
+                return found
+        if self._asked_who:
+            self._asked_who = False
+            who = room.awareness.everything()
+            found.append(yframes.awareness(who) if who else yframes.NOTHING)
         if subscriber.at < room.segments.end:
             try:
                 frame = room.segments.frame(subscriber.at, subscriber, yframes.update)
@@ -330,22 +346,26 @@ class _Client:
         elif kind == yframes.AWARENESS:
             self._room.say(reader.bytes(), self._subscriber)
         elif kind == yframes.QUERY_AWARENESS:
-            who = self._room.awareness.everything()
-            self._answer(yframes.awareness(who) if who else yframes.NOTHING)
+            self._asked_who = True
+            self._event.set()
         # Anything else is of a later protocol, and says nothing to us.
 
     def _sync(self, step: int, content: bytes) -> None:
         if step == yframes.STEP_1:
-            self._answer(yframes.step2(self._room.missing(content)))
+            if content:
+                ywire.read_state_vector(content)
+            self._asked = content
+            self._event.set()
         elif step in (yframes.STEP_2, yframes.UPDATE):
             if self._subscriber.may_write:
                 self._room.submit(content, self._subscriber)
         else:
             raise ywire.Malformed(f"there is no step {step}")
 
-    def _answer(self, frame: bytes) -> None:
-        self._answers.append(frame)
-        self._event.set()
+    @property
+    def _owing(self) -> bool:
+        """Whether it waits for an answer."""
+        return bool(self._answers) or self._asked is not None or self._asked_who
 
 
 def _offered(request: web.Request) -> list[str]:

@@ -221,6 +221,23 @@ async def test_a_slow_reader_is_given_everything_in_the_end(parts: rig.Parts) ->
             await socket.close()
 
 
+async def test_many_questions_have_few_answers(parts: rig.Parts) -> None:
+    """However often one asks that does not read, one document at a time is made for it."""
+    async with rig.replica(parts) as service, aiohttp.ClientSession() as session:
+        size = 1_000_000
+        await service.open("a.txt", "x" * size)
+        socket = await _connect(session, service)
+        for _ in range(200):
+            await socket.send_bytes(yframes.step1(b"\x00"))
+            await socket.send_bytes(bytes((yframes.QUERY_AWARENESS,)))
+        await socket.send_str("the end")
+        answers = 0
+        async with asyncio.timeout(20):
+            while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+                answers += len(message.data) > size
+        assert 0 < answers < 100
+
+
 def test_the_texts_name() -> None:
     """Yjs editors find the text where the contract says."""
     doc: pycrdt.Doc = pycrdt.Doc()
