@@ -20,7 +20,13 @@ Request = collaborate_pb2.CollaborateRequest
 Response = collaborate_pb2.CollaborateResponse
 
 FRAME_BYTES = 1024 * 1024
-"""Most bytes of edits sent as one update; a server takes 4 MiB."""
+"""Most bytes of edits sent as one update, where they can be sent one after the other."""
+
+UPDATE_MOST = 4 * 1024 * 1024
+"""Most bytes of one update that a server takes."""
+
+_CALM = 30.0
+"""Seconds without a resynchronisation after which the next one is not waited for."""
 
 MERGED_MOST = 64
 """Most updates merged into one: merging costs the square of it."""
@@ -70,6 +76,8 @@ class Session:
         self._pause = pause
         self._refusals = 0
         self._not_before = 0.0
+        self._resyncs = 0  # in a row
+        self._resynced = float("-inf")  # when, last
         self._fresh = False  # join as one who holds nothing
         self._whole = True  # the newest update lacked nothing before it
         self.phase = Phase.AWAY
@@ -175,8 +183,7 @@ class Session:
             case "ack":
                 self._acknowledged(message.ack)
             case "resync":
-                self._take_back()
-                self.phase = Phase.AWAY
+                self._resync(now)
             case "error":
                 return self._refused(_errors.from_detail(message.error), now)
         return Happened()
@@ -205,7 +212,9 @@ class Session:
         self._fresh, self._refusals = False, 0
         self.phase = Phase.JOINED
         applied = self._apply(joined.update) if joined.update else None
-        self._offer(joined.state_vector)
+        if error := self._offer(joined.state_vector):
+            self.phase = Phase.OVER
+            return Happened(error=error)
         self.awareness.tell_again()
         met = self.awareness.apply(joined.awareness, now)
         self._settle()
@@ -216,22 +225,55 @@ class Session:
         self._fresh, self.phase = True, Phase.AWAY
         return Happened()
 
-    def _offer(self, theirs: bytes) -> None:
-        """Have sent what the server lacks: as one update where it takes that, else bit by bit."""
+    def _resync(self, now: float) -> None:
+        """Join again: at once, but not for ever without a pause when that does not help."""
+        self._resyncs = 0 if now - self._resynced > _CALM else self._resyncs + 1
+        self._resynced = now
+        if self._resyncs:
+            self._not_before = now + self._pause(self._resyncs)
+        self._take_back()
+        self.phase = Phase.AWAY
+
+    def _offer(self, theirs: bytes) -> _errors.CodeStudioError | None:
+        """Have sent what the server lacks: as one update where it takes that, else bit by bit.
+
+        Gives an error where neither is possible.
+        """
         owes, self._owes = self._owes, False
         if self.role == document_pb2.ROLE_VIEWER:
             if owes:
                 self._stored = self._edits  # it never will be
-            return
+            return None
         # Others' edits too: the server may have died before it stored what it had passed on.
         lacking = wire.lacks(theirs, self.replica.state_vector)
         # What is owed may be deletions alone: no clock tells of them.
         if not (self._unsent or lacking or owes):
-            return
+            return None
         missing = self.replica.update_since(theirs)
-        if len(missing) <= FRAME_BYTES or not self._unsent:
-            self._unsent = deque([missing])
-            self._edits += 1
+        if len(missing) > FRAME_BYTES and self._unsent and self._suffices(theirs):
+            return None
+        if len(missing) > UPDATE_MOST:
+            return _errors.ResourceExhausted(
+                f"the server lacks {len(missing)} bytes of edits that go only as one update, and "
+                f"takes {UPDATE_MOST}",
+                code="UPDATE_TOO_LARGE",
+            )
+        self._unsent = deque([missing])
+        self._edits += 1
+        return None
+
+    def _suffices(self, theirs: bytes) -> bool:
+        """Whether what is to be sent follows on what the server has: it takes nothing else."""
+        known, held, own = (
+            wire.read_state_vector(theirs),
+            self.replica.clocks(),
+            self.replica.client_id,
+        )
+        if any(clock > known.get(each, 0) for each, clock in held.items() if each != own):
+            return False
+        made = (block for update in self._unsent for block in wire.blocks(update))
+        first = next((block.clock for block in made if block.client == own), held.get(own, 0))
+        return first <= known.get(own, 0)
 
     def _begin_again(self, joined: collaborate_pb2.Joined, now: float) -> Happened:
         """Hold another history: take it as it is, and do again, as text, what only we had."""
