@@ -257,18 +257,24 @@ class LocalRuntime:
                 async with asyncio.timeout(self._look_every):
                     await self._look.wait()
             self._look.clear()
-            held = {}
-            for name, identity in self._editors.running().items():
-                record = self._state.get(name)
-                if record is not None and record.workload.spec is not None:
-                    workload = record.workload
-                    ready = workload.phase is Phase.READY
-                    held[name] = wards.Held(identity, record.workload.spec.resources, ready)
             try:
                 async with self._measuring:
-                    await asyncio.to_thread(self._warden.look, held)
-            except OSError as error:
-                _log.warning("limits were not looked at", error=str(error))
+                    await asyncio.to_thread(self._warden.look, self._held())
+            except Exception:  # noqa: BLE001 - it outlives whatever it looks at
+                # Whatever it was: without the next look nobody is held to anything any more.
+                warden.FAILED.inc()
+                _log.exception("limits were not looked at")
+
+    def _held(self) -> Mapping[str, wards.Held]:
+        """Give the editors that run, with what they may use."""
+        held = {}
+        for name, identity in self._editors.running().items():
+            record = self._state.get(name)
+            if record is not None and record.workload.spec is not None:
+                workload = record.workload
+                ready = workload.phase is Phase.READY
+                held[name] = wards.Held(identity, record.workload.spec.resources, ready)
+        return held
 
     async def _take_over(self) -> None:
         """Make what we remember and what runs one again."""

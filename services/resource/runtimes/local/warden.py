@@ -54,6 +54,9 @@ SECONDS = Histogram(
     "Time it took to look at all instances once, in seconds.",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+FAILED = Counter(
+    "codestudio_limit_looks_failed", "Looks at all instances that ended with an unforeseen error."
+)
 
 _STRIKES = 2
 _LET_GO = 0.98
@@ -66,7 +69,10 @@ _PASSES = 4
 
 
 class Warden:
-    """Looks and acts; blocking, so it belongs in a thread, one call at a time."""
+    """Looks and acts; looking blocks, so it belongs in a thread, one look at a time.
+
+    An instance may be admitted or forgotten during a look.
+    """
 
     def __init__(self, *, stack_id: str, root: InstanceRoot, meter: Meter, policy: Policy) -> None:
         """Begin with nothing held.
@@ -84,6 +90,8 @@ class Warden:
         self._machine = frozenset(os.sched_getaffinity(0))
         self._processors = Processors(self._machine)
         self._wards: dict[str, Ward] = {}
+        # Gone, and not yet taken out of what only `look` touches.
+        self._forgotten: set[str] = set()
         self._groups: cgroups.Groups | None = None
         why = "LOCAL_CGROUPS is off"
         if policy.groups:
@@ -95,6 +103,9 @@ class Warden:
 
     def admit(self, instance_id: str, limits: Resources, root: Identity) -> None:
         """Hold an editor to its limits before it begins its work."""
+        if instance_id in self._forgotten:  # another of the same name
+            self._forgotten.discard(instance_id)
+            self._wards[instance_id] = Ward()
         ward = self._wards.setdefault(instance_id, Ward())
         size = min(_LEEWAY, limits.storage) if ward.full else limits.storage
         prlimit.hold_file_size(root.pid, size, ward.sizes)
@@ -109,21 +120,29 @@ class Warden:
         with SECONDS.time():
             table = procfs.read_table()
             for instance_id, held in running.items():
-                self._look_at(instance_id, held, self._members(table, instance_id, held.root))
+                if instance_id not in self._forgotten:
+                    ward = self._wards.setdefault(instance_id, Ward())
+                    members = self._members(table, instance_id, held.root)
+                    self._look_at(instance_id, ward, held, members)
         for instance_id in self._wards.keys() - running.keys():
-            ward = self._wards[instance_id]
+            ward = self._wards.get(instance_id, Ward())
             ward.strikes, ward.stuck, ward.confined = 0, False, False
             self._processors.forget(instance_id)
             if self._groups is not None:
                 self._groups.remove(instance_id)
                 ward.reached = NEVER
+        # Only now: what was looked at while it was forgotten goes too.
+        for instance_id in tuple(self._forgotten):
+            self._wards.pop(instance_id, None)
+            self._processors.forget(instance_id)
+            if self._groups is not None:
+                self._groups.remove(instance_id)
+            self._forgotten.discard(instance_id)
 
     def forget(self, instance_id: str) -> None:
-        """Forget an instance that is gone."""
+        """Forget an instance that is gone; does not wait for a look."""
+        self._forgotten.add(instance_id)
         self._wards.pop(instance_id, None)
-        self._processors.forget(instance_id)
-        if self._groups is not None:
-            self._groups.remove(instance_id)
 
     def events(self, instance_id: str) -> list[Event]:
         """Give what was done lately, oldest first."""
@@ -148,8 +167,7 @@ class Warden:
             means.processes(policy.most_processes, by_group="pids" in by),
         ]
 
-    def _look_at(self, instance_id: str, held: Held, members: list[Process]) -> None:
-        ward = self._wards.setdefault(instance_id, Ward())
+    def _look_at(self, instance_id: str, ward: Ward, held: Held, members: list[Process]) -> None:
         self._hold_storage(instance_id, ward, held, members)
         if self._groups is not None:
             self._hold_group(self._groups, instance_id, ward, held, members)
@@ -173,7 +191,7 @@ class Warden:
                 )
             else:
                 message = f"Disk below its limit again ({_mib(used)} in use): writes go on"
-            self._tell(instance_id, Resource.STORAGE, "stop" if full else "let_go", message)
+            self._tell(instance_id, ward, Resource.STORAGE, "stop" if full else "let_go", message)
         # What the editor has is ours, also of an earlier life; its children inherited it.
         ward.sizes |= {0, limit, _LEEWAY, prlimit.file_size(held.root.pid)}
         for _ in range(_PASSES):
@@ -212,11 +230,11 @@ class Warden:
             count = ward.reached.ended - before.ended
             limit = format_memory(held.limits.memory)
             message = f"Memory limit {limit} reached: the kernel ended {count} of its processes"
-            self._tell(instance_id, Resource.MEMORY, "end", message)
+            self._tell(instance_id, ward, Resource.MEMORY, "end", message)
         if ward.reached.forks > before.forks:
             most = self._policy.most_processes
             message = f"It has {most} processes, the most there may be: no more could start"
-            self._tell(instance_id, Resource.PROCESSES, "stop", message)
+            self._tell(instance_id, ward, Resource.PROCESSES, "stop", message)
 
     def _hold_memory(
         self, instance_id: str, ward: Ward, held: Held, members: list[Process]
@@ -239,14 +257,14 @@ class Warden:
             if not ward.stuck:
                 ward.stuck = True
                 message = f"{over} by the editor itself: close what it has open, or raise the limit"
-                self._tell(instance_id, Resource.MEMORY, "none", message)
+                self._tell(instance_id, ward, Resource.MEMORY, "none", message)
             return
         largest = max(sizes, key=lambda one: sizes[one])
         name = victims.name_of(largest.pid)
         procfs.send(largest.identity, signal.SIGKILL)
         ward.strikes = 0
         message = f"{over}: ended {name} (pid {largest.pid}, {_mib(sizes[largest])})"
-        self._tell(instance_id, Resource.MEMORY, "end", message)
+        self._tell(instance_id, ward, Resource.MEMORY, "end", message)
 
     def _hold_processes(
         self, instance_id: str, ward: Ward, held: Held, members: list[Process]
@@ -258,7 +276,7 @@ class Warden:
         for one in ended:
             procfs.send(one.identity, signal.SIGKILL)
         message = f"It had {len(members)} processes of {most}: ended the newest {len(ended)}"
-        self._tell(instance_id, Resource.PROCESSES, "end", message)
+        self._tell(instance_id, ward, Resource.PROCESSES, "end", message)
 
     def _hold_processors(
         self, instance_id: str, ward: Ward, held: Held, members: list[Process]
@@ -288,11 +306,13 @@ class Warden:
         pid = root.pid if present is not None and present.identity == root else None
         return procfs.of_instance(table, self._stack_id, instance_id, pid)
 
-    def _tell(self, instance_id: str, resource: Resource, action: str, message: str) -> None:
+    def _tell(
+        self, instance_id: str, ward: Ward, resource: Resource, action: str, message: str
+    ) -> None:
         now = clock.now()
         ACTIONS.labels(resource.value, action).inc()
         _log.warning("limit", instance_id=instance_id, resource=resource.value, what=message)
-        self._wards[instance_id].events.append(Event(now, resource, message))
+        ward.events.append(Event(now, resource, message))
         with contextlib.suppress(OSError, ValueError):
             logfile.note(self._root.of(instance_id), f"[codestudio] {clock.iso(now)} {message}")
 

@@ -1,0 +1,124 @@
+"""Instances come and go while all are looked at."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import prometheus_client
+import pytest
+
+from services.resource.limits import Resource
+from services.resource.runtimes.local import LocalRuntime, procfs, wards
+from services.resource.runtimes.local.activity import MEASURED, Observer
+from services.resource.runtimes.local.directories import InstanceRoot
+from services.resource.runtimes.local.measure import Meter
+from services.resource.runtimes.local.warden import Warden
+from services.resource.workload import Resources
+
+MIB = 2**20
+LIMITS = Resources(1000, 512 * MIB, 1)
+"""Less disk than its empty directories have."""
+
+
+@pytest.fixture
+def held() -> Iterator[wards.Held]:
+    """Give a process of our own that may be limited."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        found = procfs.look(process.pid)
+        assert found is not None
+        yield wards.Held(found.identity, LIMITS, True)
+        process.kill()
+
+
+@pytest.fixture
+def meter(tmp_path: Path) -> Meter:
+    root = InstanceRoot(tmp_path)
+    root.of("red").create()
+    return Meter(stack_id="test", root=root, observer=Observer(root=root, thresholds=MEASURED))
+
+
+@pytest.fixture
+def warden(tmp_path: Path, meter: Meter) -> Warden:
+    policy = wards.Policy(groups=False)
+    return Warden(stack_id="test", root=InstanceRoot(tmp_path), meter=meter, policy=policy)
+
+
+@pytest.fixture
+def _gone_meanwhile(warden: Warden, meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be forgotten after it was measured, before anything is told of it."""
+    measured = meter.disk
+
+    def disk(instance_id: str, *, limit: int = 0, hurried: bool = False) -> int:
+        size = measured(instance_id, limit=limit, hurried=hurried)
+        warden.forget(instance_id)
+        return size
+
+    monkeypatch.setattr(meter, "disk", disk)
+
+
+@pytest.mark.usefixtures("_gone_meanwhile")
+def test_one_may_go_while_it_is_looked_at(warden: Warden, held: wards.Held) -> None:
+    """The look goes on, and nothing of it is left for the next of that name."""
+    warden.look({"red": held})
+    assert warden.events("red") == []
+    assert not any(one.limited for one in warden.enforcement("red", LIMITS))
+
+
+def test_one_that_is_gone_does_not_come_back(warden: Warden, held: wards.Held) -> None:
+    """A look that began with it in hand remembers nothing of it."""
+    warden.look({"red": held})
+    assert [one.resource for one in warden.events("red")] == [Resource.STORAGE]
+    running = {"red": held}
+    warden.forget("red")
+    assert warden.events("red") == []
+    warden.look(running)
+    assert warden.events("red") == []
+    warden.forget("red")
+    warden.admit("red", LIMITS, held.root)
+    warden.look(running)
+    assert len(warden.events("red")) == 1, "another of that name is not held"
+
+
+async def test_a_look_that_fails_is_followed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong with one look: it is counted, and limits stay in force."""
+    runtime = LocalRuntime(
+        container_root=tmp_path,
+        stack_id=f"test-{os.getpid()}",
+        editor_command="true",
+        stop_grace=1,
+        look_every=0.01,
+        limits=wards.Policy(groups=False),
+    )
+    looks = 0
+    seen_again = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def look(_: object) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise KeyError("red")
+        loop.call_soon_threadsafe(seen_again.set)
+
+    monkeypatch.setattr(runtime._warden, "look", look)
+    before = _failed()
+    task = asyncio.create_task(runtime.run())
+    try:
+        async with asyncio.timeout(30):
+            await seen_again.wait()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert _failed() == before + 1
+
+
+def _failed() -> float:
+    found = prometheus_client.REGISTRY.get_sample_value("codestudio_limit_looks_failed_total")
+    assert found is not None
+    return found
