@@ -65,11 +65,12 @@ class History:
         return gone
 
     def restore(self, instance_id: str, samples: Iterable[Sample]) -> None:
-        """Put samples of an earlier life before those taken since."""
-        kept = self._samples.setdefault(instance_id, collections.deque(maxlen=self.length))
+        """Put samples of an earlier life before those taken since; the newest of all are kept."""
+        kept = self._samples.get(instance_id, ())
         first = kept[0].time if kept else None
         older = [one for one in samples if first is None or one.time < first]
-        kept.extendleft(sorted(older, key=lambda one: one.time, reverse=True))
+        older.sort(key=lambda one: one.time)
+        self._samples[instance_id] = collections.deque([*older, *kept], maxlen=self.length)
 
     def of(self, instance_id: str, now: datetime.datetime) -> list[Sample]:
         """Give the samples of the last `length` ticks, oldest first."""

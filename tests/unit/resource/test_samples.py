@@ -68,3 +68,14 @@ def test_an_earlier_life_comes_before_this_one() -> None:
     history.restore("red", [sample(START + tick) for tick in (15, 0, 60, 75)])
     assert ticks(history, "red", START + 60) == [START, START + 15, START + 60]
     assert history.of("red", at(START + 60))[0].time.tzinfo is datetime.UTC
+
+
+def test_an_earlier_life_pushes_out_nothing_new() -> None:
+    """Where there are more samples than are kept, the newest stay."""
+    history = History(resolution=1, samples=3)
+    for second in (8, 9):
+        history.add({"red": sample(START + second)})
+    history.restore("red", [sample(START + second) for second in range(8)])
+    assert ticks(history, "red", START + 9) == [START + 7, START + 8, START + 9]
+    history.add({"red": sample(START + 10)})
+    assert ticks(history, "red", START + 10) == [START + 8, START + 9, START + 10]
