@@ -1,5 +1,7 @@
 import errno
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,17 +53,22 @@ def test_an_instance_that_is_a_symlink_is_only_unlinked(root: InstanceRoot, tmp_
     assert root.of("green").exist()
 
 
-def test_removing_a_very_deep_tree(root: InstanceRoot) -> None:
-    """Depth beyond every limit on paths, recursion and open files does not stop a removal."""
-    blue = root.of("blue")
-    blue.create()
-    directory = os.open(blue.workspace, os.O_RDONLY)
-    for _ in range(3000):
+def _dig(place: Path, depth: int) -> int:
+    """Make a directory in a directory in a directory; give the last of them, open."""
+    directory = os.open(place, os.O_RDONLY)
+    for _ in range(depth):
         os.mkdir("d", dir_fd=directory)
         inner = os.open("d", os.O_RDONLY, dir_fd=directory)
         os.close(directory)
         directory = inner
-    os.close(directory)
+    return directory
+
+
+def test_removing_a_very_deep_tree(root: InstanceRoot) -> None:
+    """Depth beyond every limit on paths, recursion and open files does not stop a removal."""
+    blue = root.of("blue")
+    blue.create()
+    os.close(_dig(blue.workspace, 3000))
     root.discard("blue")
     root.empty_trash()
     assert list(root.of(".trash").root.iterdir()) == []
@@ -126,3 +133,78 @@ def test_size_counts_linked_files_once(root: InstanceRoot, tmp_path: Path) -> No
     (tmp_path / "outside").write_bytes(b"x" * 2**22)
     (blue.workspace / "link").symlink_to(tmp_path / "outside")
     assert 2**20 <= blue.size() - empty < 2**20 + 2**16
+
+
+@pytest.fixture
+def _few_files() -> Iterator[None]:
+    """Let no more than some files be open at a time."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("_few_files")
+def test_the_size_of_a_very_deep_tree(root: InstanceRoot) -> None:
+    """Depth hides nothing, also what comes after it, and keeps few files open."""
+    blue = root.of("blue")
+    blue.create()
+    # Whichever is looked into first, the other is found on the way back.
+    for name in ("one", "two"):
+        (blue.workspace / name).mkdir()
+        bottom = _dig(blue.workspace / name, 100)
+        for side in ("left", "right"):
+            os.mkdir(side, dir_fd=bottom)
+            inner = os.open(side, os.O_RDONLY, dir_fd=bottom)
+            for _ in range(1450):
+                os.mkdir("d", dir_fd=inner)
+                deeper = os.open("d", os.O_RDONLY, dir_fd=inner)
+                os.close(inner)
+                inner = deeper
+            file = os.open("big", os.O_WRONLY | os.O_CREAT, dir_fd=inner)
+            os.write(file, b"x" * 2**24)
+            os.close(file)
+            os.close(inner)
+        os.close(bottom)
+    try:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        assert blue.size() >= 2**26
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    finally:
+        # pytest cannot remove it.
+        root.discard("blue")
+        root.empty_trash()
+
+
+def test_size_follows_no_directory_that_became_a_symlink(
+    root: InstanceRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is exchanged after it was seen, and before it is looked into, is left alone."""
+    blue = root.of("blue")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "big").write_bytes(b"x" * 2**22)
+    blue.create()
+    others = {"one": "two", "two": "one"}
+    for name in others:
+        (blue.workspace / name).mkdir()
+        (blue.workspace / name / f"in-{name}").touch()
+    exchanged = []
+    scandir = os.scandir
+
+    def scan(place: int | str) -> object:
+        for name in os.listdir(place):  # noqa: PTH208
+            if name.startswith("in-") and not exchanged:
+                other = blue.workspace / others[name.removeprefix("in-")]
+                other.rename(blue.temp / "moved")
+                other.symlink_to(outside, target_is_directory=True)
+                exchanged.append(other)
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert blue.size() < 2**20
+    assert exchanged
+    monkeypatch.undo()
+    blue.root.rename(tmp_path / "elsewhere")
+    blue.root.symlink_to(outside, target_is_directory=True)
+    assert blue.size() == 0

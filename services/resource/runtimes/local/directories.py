@@ -13,6 +13,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from services.resource.runtimes.local import sizes
+
 NAMES = ("user-data", "extensions", "workspace", "logs", "temp")
 """Directories every instance has (specification, path management)."""
 
@@ -25,7 +27,6 @@ _ON_A_FULL_DISK = """
 # this line it ends the program that writes, be it this shell.
 trap '' XFSZ
 """
-_BLOCK = 512
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,25 +119,11 @@ class Directories:
 
     def size(self) -> int:
         """Add up the disk blocks of all files, in bytes, as `du` does. May take long."""
-        total = 0
-        linked: set[tuple[int, int]] = set()
-        pending = [str(self.root)]
-        while pending:
-            for entry in _scan(pending.pop()):
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:  # gone meanwhile
-                    continue
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append(entry.path)
-                elif status.st_nlink > 1:
-                    # pnpm and others link one file into many places; it is on disk once.
-                    key = (status.st_dev, status.st_ino)
-                    if key in linked:
-                        continue
-                    linked.add(key)
-                total += status.st_blocks * _BLOCK
-        return total
+        try:
+            top = self.open_directory()
+        except OSError:  # gone meanwhile, or exchanged
+            return 0
+        return sizes.add_up(top)
 
     def _furnish(self) -> None:
         """Give a new home what the system gives new homes: a shell with a useful prompt."""
