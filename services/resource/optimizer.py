@@ -151,10 +151,19 @@ class Optimizer:
             if changed is None:
                 message = "It was changed by somebody else meanwhile; look again"
                 return dataclasses.replace(one, outcome=REFUSED, message=message)
-            in_force = await self._await_force(changed, kind.resource)
         except errors.DomainError as error:
             message = f"{error.code}: {error.message}"
             return dataclasses.replace(one, outcome=REFUSED, message=message)
+        message = "It is accepted and was not in force within 5 s: at its next start it is"
+        try:
+            in_force = await self._await_force(changed, kind.resource)
+        except errors.DomainError as error:
+            # It was accepted all the same.
+            in_force = False
+            message = (
+                "It is accepted, at its next start at the latest it is in force; whether it is now"
+                f" cannot be told ({error.code}: {error.message})"
+            )
         _log.info(
             "instance resized",
             instance_id=one.instance_id,
@@ -165,7 +174,6 @@ class Optimizer:
         )
         if in_force:
             return dataclasses.replace(one, outcome=APPLIED)
-        message = "It is accepted and was not in force within 5 s: at its next start it is"
         return dataclasses.replace(one, outcome=AT_NEXT_START, message=message)
 
     async def _change(

@@ -100,6 +100,30 @@ async def test_what_is_not_in_force_says_so(calls: Calls) -> None:
     assert "next start" in one.message
 
 
+async def test_an_accepted_change_is_no_refusal(calls: Calls) -> None:
+    """Whoever cannot look whether it is in force says so, and that it is accepted."""
+    calls.instances.in_force = False
+    await start(calls, "red")
+    await advice(calls, SCALE_DOWN_MEMORY, "red")
+    original = calls.instances._meet
+
+    async def meet(method: str, context: Any) -> None:
+        red = calls.instances.known["red"]
+        if method == "UpdateInstance" and _changes_of_memory(calls):
+            red.reconciling = True
+        if method == "GetInstance" and red.resources.memory == "512Mi":
+            # Accepted, still on its way into force; whoever looks again is not answered.
+            calls.instances.refuses["GetInstance"] = (grpc.StatusCode.UNAVAILABLE, "MONGODB_GONE")
+        await original(method, context)
+
+    calls.instances._meet = meet  # type: ignore[method-assign]
+    result = await optimize(calls, apply=True)
+    (one,) = [each for each in result.optimizations if each.type == SCALE_DOWN_MEMORY]
+    assert calls.instances.known["red"].resources.memory == "512Mi"
+    assert one.outcome == resource_pb.OPTIMIZATION_OUTCOME_AT_NEXT_START
+    assert "MONGODB_GONE" in one.message
+
+
 async def test_a_refusal_is_told_one_by_one(calls: Calls) -> None:
     """What the quota refuses is REFUSED with its words, and the call succeeds."""
     await start(calls, "red")
