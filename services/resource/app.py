@@ -91,7 +91,9 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         default_resources=lambda: in_force.current.default_resources,
     )
     workload = WorkloadServicer(
-        runtime=runtime, default_resources=lambda: in_force.current.default_resources
+        runtime=runtime,
+        usage=usage,
+        default_resources=lambda: in_force.current.default_resources,
     )
     return lifecycle.App(
         grpc=[

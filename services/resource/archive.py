@@ -32,15 +32,16 @@ class Archive:
         self._seconds = int(seconds) + 1
 
     async def write(self, samples: Mapping[str, Sample], gone: Iterable[str]) -> None:
-        """Add one sample of each instance, and forget instances; one round trip."""
+        """Forget instances, and add one sample of each that is there; one round trip."""
         pipeline = cast("Any", self._redis.client.pipeline(transaction=False))
+        # First: another of the same name may be there already.
+        for instance_id in gone:
+            pipeline.delete(_KEY + instance_id)
         for instance_id, sample in samples.items():
             key = _KEY + instance_id
             pipeline.rpush(key, _encode(sample))
             pipeline.ltrim(key, -self._samples, -1)
             pipeline.expire(key, self._seconds)
-        for instance_id in gone:
-            pipeline.delete(_KEY + instance_id)
         await pipeline.execute()
 
     async def read(self, instance_id: str) -> list[Sample]:

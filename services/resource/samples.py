@@ -72,6 +72,10 @@ class History:
         older.sort(key=lambda one: one.time)
         self._samples[instance_id] = collections.deque([*older, *kept], maxlen=self.length)
 
+    def forget(self, instance_id: str) -> None:
+        """Drop the samples of an instance that is gone."""
+        self._samples.pop(instance_id, None)
+
     def of(self, instance_id: str, now: datetime.datetime) -> list[Sample]:
         """Give the samples of the last `length` ticks, oldest first."""
         since = now - datetime.timedelta(seconds=self.resolution * self.length)

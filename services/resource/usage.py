@@ -52,6 +52,10 @@ class Usage:
         self._archive = archive
         self._history = history
         self._unread: set[str] | None = None
+        # Gone, and not yet in the archive too.
+        self._gone: set[str] = set()
+        # Gone since the measurement that is under way began.
+        self._left: set[str] = set()
         self._current: dict[str, Sample] = {}
         self._sampled_at = -_FRESH_SECONDS
         self._sampling = asyncio.Lock()
@@ -103,11 +107,31 @@ class Usage:
         """Give the samples of an instance's last hour, oldest first; gaps are gaps."""
         return self._history.of(instance_id, clock.now())
 
+    async def forget(self, instance_id: str) -> None:
+        """Drop all samples of an instance that is gone: the next of that name is another's.
+
+        Where Redis is away they are dropped there as soon as it is back.
+        """
+        self._history.forget(instance_id)
+        self._current.pop(instance_id, None)
+        if self._unread is not None:
+            self._unread.discard(instance_id)
+        self._left.add(instance_id)
+        # At the next tick once more: a sample may be on its way.
+        self._gone.add(instance_id)
+        try:
+            await self._archive.write({}, [instance_id])
+        except Exception as error:
+            known = errors.from_exception(error)
+            if isinstance(known, errors.Internal):
+                raise
+
     async def _sample(self) -> None:
         async with self._sampling:
             await self._measure()
 
     async def _measure(self) -> None:
+        self._left.clear()
         with SECONDS.time():
             measured = await self._runtime.measure()
         self._sampled_at = time.monotonic()
@@ -115,6 +139,7 @@ class Usage:
         self._current = {
             name: Sample(now, one.cpu_cores, one.memory, one.storage, one.processes)
             for name, one in measured.items()
+            if name not in self._left
         }
 
     async def _remember(self, tick: float) -> None:
@@ -124,12 +149,13 @@ class Usage:
         if self._unread is None:
             self._unread = set(samples)
         self._tell(samples)
-        gone = self._history.add(samples)
+        gone, self._gone = self._history.add(samples) | self._gone, set()
         self._unread -= gone
         try:
             await self._restore()
             await self._archive.write(samples, gone)
         except Exception as error:
+            self._gone |= gone
             known = errors.from_exception(error)
             if isinstance(known, errors.Internal):
                 raise
@@ -154,6 +180,8 @@ class Usage:
     async def _restore(self) -> None:
         """Read what our last life kept of the instances we found."""
         for instance_id in sorted(self._unread or ()):
-            self._history.restore(instance_id, await self._archive.read(instance_id))
+            samples = await self._archive.read(instance_id)
             assert self._unread is not None
-            self._unread.discard(instance_id)
+            if instance_id in self._unread:  # not forgotten meanwhile
+                self._history.restore(instance_id, samples)
+                self._unread.discard(instance_id)

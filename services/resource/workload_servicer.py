@@ -14,6 +14,7 @@ from services.chassis.validation import Violations
 from services.resource import names
 from services.resource.runtimes import Runtime
 from services.resource.translation import read_resources, write_resources
+from services.resource.usage import Usage
 from services.resource.workload import Activity, Failure, Phase, Resources, Spec, Workload
 
 _HEARTBEAT_SECONDS = 15.0
@@ -34,8 +35,11 @@ _PHASES = {
 class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
     """Serves WorkloadService."""
 
-    def __init__(self, *, runtime: Runtime, default_resources: Callable[[], Resources]) -> None:
+    def __init__(
+        self, *, runtime: Runtime, usage: Usage, default_resources: Callable[[], Resources]
+    ) -> None:
         self._runtime = runtime
+        self._usage = usage
         self._default_resources = default_resources
 
     async def ApplyWorkload(
@@ -74,7 +78,9 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
         context: ServicerContext[pb.DeleteWorkloadRequest, empty_pb2.Empty],
     ) -> empty_pb2.Empty:
         """See the contract."""
-        await self._runtime.delete(_instance_id(request.instance_id))
+        instance_id = _instance_id(request.instance_id)
+        await self._runtime.delete(instance_id)
+        await self._usage.forget(instance_id)
         return empty_pb2.Empty()
 
     async def GetWorkload(

@@ -116,6 +116,19 @@ async def test_the_history_goes_with_its_instance(calls: Calls, valkey: Valkey) 
         await rig.eventually(gone)
 
 
+async def test_who_comes_next_by_that_name_inherits_nothing(calls: Calls) -> None:
+    """Made again before the next sample is taken, it has no history, also after a restart."""
+    await start(calls, "red")
+    before = await history(calls, "red", 4)
+    delete = workload_pb.DeleteWorkloadRequest(instance_id="red")
+    await calls.workload.DeleteWorkload(delete, metadata=calls.by_service())
+    await start(calls, "red")
+    after = await history(calls, "red", 2)
+    assert not set(before) & set(after)
+    await calls.restart()
+    assert not set(before) & set(await history(calls, "red", 3))
+
+
 async def test_how_limits_are_enforced_is_told(calls: Calls) -> None:
     """Each limit of a running instance has its means and words; a stopped one has none."""
     await start(calls, "red")
