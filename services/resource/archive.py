@@ -5,19 +5,26 @@ since 1970, cores, bytes of memory, bytes of disk, and processes. It is written 
 was taken and read only at a start; while Redis is away the samples in memory go on.
 """
 
+import contextlib
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from services.chassis import connectors
+from redis.exceptions import ResponseError
+
+from services.chassis import connectors, errors
 from services.resource.samples import Sample, at
 
 _KEY = "usage_history:"
 
 
 class Archive:
-    """Keeps samples beyond the life of the service. Redis being down raises its exceptions."""
+    """Keeps samples beyond the life of the service.
+
+    Redis being down raises its exceptions; one that refuses, as when its memory is full, raises
+    errors.Unavailable (REDIS_REFUSES).
+    """
 
     def __init__(self, *, redis: connectors.Redis, samples: int, seconds: float) -> None:
         """Prepare.
@@ -42,12 +49,22 @@ class Archive:
             pipeline.rpush(key, _encode(sample))
             pipeline.ltrim(key, -self._samples, -1)
             pipeline.expire(key, self._seconds)
-        await pipeline.execute()
+        with _refusals():
+            await pipeline.execute()
 
     async def read(self, instance_id: str) -> list[Sample]:
         """Read the samples of an instance, oldest first."""
-        texts = await cast("Any", self._redis.client.lrange(_KEY + instance_id, 0, -1))
+        with _refusals():
+            texts = await cast("Any", self._redis.client.lrange(_KEY + instance_id, 0, -1))
         return [one for one in map(_decode, texts) if one is not None]
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except ResponseError as error:
+        raise errors.Unavailable("REDIS_REFUSES", f"Redis refuses: {error}") from error
 
 
 def _encode(sample: Sample) -> str:

@@ -26,7 +26,7 @@ MISSED = Counter(
 )
 UNSAVED = Counter(
     "codestudio_usage_samples_unsaved",
-    "Samples that are in memory only, and lost at a restart: Redis was away.",
+    "Samples that are in memory only, and lost at a restart: Redis was away or refused.",
 )
 
 CPU = Gauge("codestudio_usage_cpu_cores", "CPU in use, in cores.", ("namespace",))
@@ -52,6 +52,7 @@ class Usage:
         self._archive = archive
         self._history = history
         self._unread: set[str] | None = None
+        self._is_saved = True
         # Gone, and not yet in the archive too.
         self._gone: set[str] = set()
         # Gone since the measurement that is under way began.
@@ -160,7 +161,13 @@ class Usage:
             if isinstance(known, errors.Internal):
                 raise
             UNSAVED.inc(len(samples))
-            _log.warning("samples of usage are not saved", code=known.code, why=known.message)
+            if self._is_saved:  # once, not at every tick
+                _log.warning("samples of usage are not saved", code=known.code, why=known.message)
+            self._is_saved = False
+        else:
+            if not self._is_saved:
+                _log.info("samples of usage are saved again")
+            self._is_saved = True
 
     def _tell(self, samples: Mapping[str, Sample]) -> None:
         """Show what each namespace uses."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import grpc
+import pytest
 import redis.asyncio
 from codestudio.instance.v1 import instance_pb2
 from codestudio.resource.v1 import resource_service_pb2 as resource_pb
@@ -127,6 +128,32 @@ async def test_who_comes_next_by_that_name_inherits_nothing(calls: Calls) -> Non
     assert not set(before) & set(after)
     await calls.restart()
     assert not set(before) & set(await history(calls, "red", 3))
+
+
+async def test_samples_go_on_while_redis_refuses_them(
+    calls: Calls, valkey: Valkey, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are counted, told of once, and taken all the same; later ones are saved again."""
+    await start(calls, "red")
+    await history(calls, "red", 1)
+    counter = "codestudio_usage_samples_unsaved_total"
+    before = calls.metric(counter)
+    async with redis.asyncio.Redis.from_url(valkey.url) as client:
+        # What a full one answers to such a command is an error of the same kind.
+        await client.execute_command("ACL", "SETUSER", "default", "-rpush")
+        try:
+            taken = len(await history(calls, "red", 1))
+            await history(calls, "red", taken + 3)
+            assert calls.metric(counter) >= before + 2
+            await client.delete("usage_history:red")
+        finally:
+            await client.execute_command("ACL", "SETUSER", "default", "+rpush")
+
+        async def saved() -> bool:
+            return bool(await client.exists("usage_history:red"))
+
+        await rig.eventually(saved)
+    assert capsys.readouterr().out.count("samples of usage are not saved") == 1
 
 
 async def test_how_limits_are_enforced_is_told(calls: Calls) -> None:
