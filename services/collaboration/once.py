@@ -23,6 +23,14 @@ _DAY = 24 * 3600
 _WAIT = 3.0
 """Seconds to wait for an answer that another call is about to give."""
 _LOOK_EVERY = 0.1
+_REPLACE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end
+return 1
+"""
+"""Replaces a note, or removes it, where it is still the one that was read: another call may have
+taken the request over meanwhile."""
 
 
 class Once:
@@ -47,6 +55,7 @@ class Once:
             unsettled: Seconds for which a request may still be under way.
         """
         self._redis = redis
+        self._replace: Any = redis.client.register_script(_REPLACE)
         self._syncing = syncing
         self._rooms = rooms
         self._log = log
@@ -64,10 +73,15 @@ class Once:
             errors.Unavailable: It is under way (REQUEST_IN_PROGRESS).
             errors.DomainError: As `Syncing.sync`.
         """
-        key = f"sync_request:{hashlib.sha256(order.request.encode()).hexdigest()}"
-        note = {"of": fingerprint, "began": time.time(), "places": await self._places(order)}
+        # The log's entries name the request by this too: a subject may have a comma in it.
+        order = dataclasses.replace(
+            order, request=hashlib.sha256(order.request.encode()).hexdigest()
+        )
+        key = f"sync_request:{order.request}"
+        places = await self._places(order)
+        note = self._note(fingerprint, places)
         until = time.monotonic() + _WAIT
-        while not await self._redis.client.set(key, json.dumps(note), nx=True, ex=_DAY):
+        while not await self._redis.client.set(key, note, nx=True, ex=_DAY):
             text = await self._redis.client.get(key)
             if text is None:
                 continue
@@ -79,22 +93,35 @@ class Once:
             if time.monotonic() < until:
                 await asyncio.sleep(_LOOK_EVERY)
                 continue
-            found = await self._recover(order, kept["places"])
-            if found is not None:
-                return await self._keep(key, fingerprint, found)
+            stored = await self._stored(order, kept["places"])
+            if len(stored) == len(order.names):
+                return await self._keep(key, fingerprint, _recovered(order, stored))
             if time.time() - kept["began"] < self._unsettled:
                 raise errors.Unavailable(
                     "REQUEST_IN_PROGRESS", "This request is under way; ask again shortly"
                 )
-            # It never happened, and now it never will.
-            await self._redis.client.delete(key)
+            # What is not stored now never will be. Of several that find this, one goes on; its
+            # note keeps the places of before, from which what is stored can be found again.
+            note = self._note(fingerprint, kept["places"])
+            if await self._replace(keys=[key], args=[text, note, _DAY]):
+                return await self._carry_out(order, key, note, fingerprint, stored)
+        return await self._carry_out(order, key, note, fingerprint, {})
+
+    async def _carry_out(
+        self, order: Order, key: str, note: str, fingerprint: str, stored: Mapping[Name, int]
+    ) -> Sequence[Result]:
+        """Carry out what is not stored of an order, and remember what became of all."""
+        rest = [one for one in order.changes if one.name not in stored]
         try:
-            results = await self._syncing.sync(order)
+            made = await self._syncing.sync(dataclasses.replace(order, changes=rest))
         except errors.DomainError as error:
-            if not isinstance(error, errors.Unavailable | errors.DeadlineExceeded):
+            if not stored and not isinstance(error, errors.Unavailable | errors.DeadlineExceeded):
                 # Refused, so nothing happened: the same id may be tried again.
-                await self._redis.client.delete(key)
+                await self._replace(keys=[key], args=[note, "", _DAY])
             raise
+        new = iter(made)
+        old = iter(_recovered(order, stored))
+        results = [next(old if one.name in stored else new) for one in order.changes]
         return await self._keep(key, fingerprint, results)
 
     async def _places(self, order: Order) -> dict[str, int]:
@@ -105,22 +132,21 @@ class Once:
                 found[name.key] = room.history.sequence
         return found
 
-    async def _recover(self, order: Order, places: Mapping[str, int]) -> list[Result] | None:
-        """Look in the log whether an order was carried out; None where it was not."""
+    async def _stored(self, order: Order, places: Mapping[str, int]) -> dict[Name, int]:
+        """Look in the log which documents have an order's edits, and at which revision at most."""
         revisions: dict[Name, int] = {}
         for name in order.names:
             last = await self._log.last(name)
             entries = await self._log.read(name, places.get(name.key, 0), last)
-            if any(order.request in one.requests for one in entries):
+            # Of a large entry only the last part says that it is whole.
+            if any(order.request in one.requests and one.part == one.parts - 1 for one in entries):
                 async with self._rooms.holding(name) as room:
                     revisions[name] = room.revision
-        if not revisions:
-            return None
-        # Where its text came to stand is not known any more.
-        return [
-            Result(one.name, revisions.get(one.name, 0), None, 0, rebased=False)
-            for one in order.changes
-        ]
+        return revisions
+
+    @staticmethod
+    def _note(fingerprint: str, places: Mapping[str, int]) -> str:
+        return json.dumps({"of": fingerprint, "began": time.time(), "places": places})
 
     async def _keep(
         self, key: str, fingerprint: str, results: Sequence[Result]
@@ -129,6 +155,15 @@ class Once:
         kept = json.dumps({"of": fingerprint, "results": facts})
         await self._redis.client.set(key, kept, ex=_DAY)
         return results
+
+
+def _recovered(order: Order, stored: Mapping[Name, int]) -> list[Result]:
+    """Return what is known of the edits that are stored: not where their text came to stand."""
+    return [
+        Result(one.name, stored[one.name], None, 0, rebased=False)
+        for one in order.changes
+        if one.name in stored
+    ]
 
 
 def _result(kept: Mapping[str, Any]) -> Result:

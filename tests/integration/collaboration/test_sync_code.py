@@ -1,13 +1,17 @@
 """SyncCode: plain-text edits, rebased over what came since."""
 
 import asyncio
+import hashlib
+import json
 import uuid
 from typing import Any
 
 import grpc
+import redis.asyncio as redis
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from codestudio.collaboration.v1 import document_pb2
 
+from services.collaboration import requests
 from tests.integration.collaboration import rig
 
 REJECT = pb.CONFLICT_RESOLUTION_REJECT
@@ -191,6 +195,31 @@ async def test_an_answer_that_was_lost(parts: rig.Parts) -> None:
         assert again.results[0].revision == first.results[0].revision
         assert not again.results[0].HasField("applied")
         assert (await service.get("a.txt")).text == "once"
+
+
+async def test_an_order_that_was_half_stored(parts: rig.Parts) -> None:
+    """What is in the log is not made again; the rest is, and only then it is a success."""
+    async with rig.replica(parts) as service:
+        ada = service.as_user("ada,lovelace")
+        for path in ("a.txt", "b.txt"):
+            await service.open(path, "")
+        request_id = str(uuid.uuid4())
+        await sync(service, at("a.txt", 0, 0, "a"), request_id=request_id, metadata=ada)
+        whole = pb.SyncCodeRequest(instance_id="fox", request_id=request_id)
+        for path, text in (("b.txt", "b"), ("a.txt", "a")):
+            change = whole.changes.add(name=parts.name(path), text=text)
+            change.offset.SetInParent()
+        # As if its replica had died between the two documents.
+        key = hashlib.sha256(f"ada,lovelace/{request_id}".encode()).hexdigest()
+        note = {"of": requests.fingerprint(whole), "began": 0, "places": {}}
+        async with redis.Redis.from_url(parts.stack.plan.redis_url) as client:
+            await client.set(f"sync_request:{key}", json.dumps(note))
+        for _ in range(2):
+            done = await service.stub.SyncCode(whole, metadata=ada, timeout=20)
+            assert [one.name.path for one in done.results] == ["b.txt", "a.txt"]
+            assert all(one.revision > 0 for one in done.results)
+            assert (await service.get("a.txt")).text == "a"
+            assert (await service.get("b.txt")).text == "b"
 
 
 async def test_a_revision_another_replica_told(parts: rig.Parts) -> None:
