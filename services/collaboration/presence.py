@@ -7,7 +7,7 @@ the others who is there.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import nats.errors
 import structlog
@@ -26,6 +26,14 @@ _PAUSE = 0.5
 _EVERY = 0.01
 """Seconds between two messages about a document at least: a cursor moves as fast as its user's
 finger, and nobody sees more than this."""
+
+_BATCH = 32
+"""Clients one message tells of: with the largest states half of what NATS takes (1 MiB)."""
+
+
+def batches(clients: Sequence[int]) -> list[Sequence[int]]:
+    """Cut clients into what single messages can tell of."""
+    return [clients[at : at + _BATCH] for at in range(0, len(clients), _BATCH)]
 
 
 class Presence:
@@ -67,15 +75,23 @@ class Presence:
             self._event.clear()
             changed, self._changed = self._changed, {}
             asked, self._asked = self._asked, set()
-            try:
-                for name in asked:
-                    await self._publish(name, _ASKS, b"")
-                for room, clients in changed.items():
-                    await self._publish(room.name, _SAYS, room.awareness.update(clients))
-            except (nats.errors.Error, OSError) as error:
-                _log.debug("awareness is not told", why=repr(error))
+            told = [await self._tell(name, _ASKS, b"") for name in asked]
+            for room, clients in changed.items():
+                for some in batches(sorted(clients)):
+                    content = room.awareness.update(some)
+                    told += [await self._tell(room.name, _SAYS, content)]
+            if not all(told):
                 await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             await asyncio.sleep(_EVERY)
+
+    async def _tell(self, name: Name, kind: int, content: bytes) -> bool:
+        """Publish; what goes wrong with one document is not to silence the others."""
+        try:
+            await self._publish(name, kind, content)
+        except (nats.errors.Error, OSError) as error:
+            _log.debug("awareness is not told", document=name.key, why=repr(error))
+            return False
+        return True
 
     async def _publish(self, name: Name, kind: int, content: bytes) -> None:
         head = bytes((kind,)) + ywire.write_bytes(self._origin)

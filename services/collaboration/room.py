@@ -25,6 +25,8 @@ bring them again with what they need."""
 _PARTS_SECONDS = 120.0
 """How long the parts of a large entry may wait for the rest: then its replica has died."""
 
+_CLIENTS_EACH = 16
+"""Awareness clients that may speak through one connection: an editor is one."""
 
 _CREDIT = 0.02
 """Seconds by which rounds of sending may come ahead of their pace."""
@@ -257,12 +259,17 @@ class Room:
         self._grow(new, None, author, receipt, source=source, request=request)
 
     def say(self, update: bytes, subscriber: Subscriber) -> None:
-        """Take what a client says of itself.
+        """Take what a client says of itself; of more clients than it may speak for, nothing.
 
         Raises:
             ywire.Malformed: It is no awareness update.
         """
-        said = awareness.read(update)
+        own = set(subscriber.clients)
+        said = []
+        for one in awareness.read(update):
+            if one.client in own or len(own) < _CLIENTS_EACH:
+                own.add(one.client)
+                said.append(one)
         changed = self.awareness.apply(said, self._loop.time())
         subscriber.clients.update(changed)
         self._say(changed)

@@ -10,7 +10,7 @@ from typing import Any
 import pycrdt
 
 from services.chassis import connectors
-from services.collaboration import history
+from services.collaboration import awareness, history, presence, ywire
 from services.collaboration.entry import Author, Entry
 from services.collaboration.history import Checkpoint, History
 from services.collaboration.loading import Loader
@@ -151,6 +151,32 @@ async def test_everybody_is_woken() -> None:
         await asyncio.sleep(0.05)
         assert woken == 3
         room.subscribers.clear()
+
+
+async def test_one_connection_speaks_for_few() -> None:
+    """What it says of more clients is not taken; of those it speaks for, it is."""
+    async with _room() as room:
+        ada = Subscriber(author=Author("ada", "Ada"), may_write=True, pace=0, wake=lambda: None)
+        room.join(ada)
+        for clock in (1, 2):
+            said = b"".join(
+                ywire.write_uint(client) + ywire.write_uint(clock) + ywire.write_bytes(b"{}")
+                for client in range(1, 101)
+            )
+            room.say(ywire.write_uint(100) + said, ada)
+            assert ada.clients == set(range(1, 17))
+            assert len(room.awareness) == 16
+
+
+def test_no_message_about_who_is_there_is_too_large() -> None:
+    """However many are, with states as large as they may be."""
+    clients = range(2**40, 2**40 + 100)
+    told = awareness.Awareness()
+    state = b'"' + b"x" * (awareness.MAX_STATE - 2) + b'"'
+    told.apply([awareness.Said(client, 1, state) for client in clients], 0)
+    found = presence.batches(clients)
+    assert [client for some in found for client in some] == list(clients)
+    assert all(len(told.update(some)) < 1000_000 for some in found)
 
 
 class _Ahead:
