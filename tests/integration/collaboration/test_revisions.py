@@ -88,10 +88,18 @@ async def write(service: rig.Replica, path: str, user: str, text: str) -> None:
         await editor.stored()
 
 
+@pytest.fixture
+async def patient(parts: rig.Parts) -> AsyncIterator[rig.Replica]:
+    """A replica that waits long enough for three to write one after the other, however busy."""
+    async with rig.replica(parts, **{**QUICK, "commit_quiet_seconds": 3.0}) as running:
+        yield running
+
+
 async def test_quiet_documents_are_one_commit_of_all_who_wrote(
-    service: rig.Replica, tmp_path: Path
+    patient: rig.Replica, tmp_path: Path
 ) -> None:
     """The first who wrote is the author, the others are co-authors; `git clone` has the texts."""
+    service = patient
     await service.open("README.md", "# Hello\n", metadata=service.as_user("ada"))
     await service.open("src/a.py", "", metadata=service.as_user("ada"))
     await committed(service, {"README.md": "# Hello\n", "src/a.py": ""})

@@ -24,14 +24,15 @@ async def test_an_editor_that_dies_is_started_again(service: rig.Replica) -> Non
         first = outside.workloads["mortal"].runtime_id
         outside.put("mortal", world.EXITED, exit_code=-9)
 
-        async def back(first: str = first) -> bool:
+        async def back(first: str = first, deaths: int = deaths) -> bool:
+            # What is read may still be from before the death, then RUNNING as well.
             return (
                 outside.workloads["mortal"].runtime_id != first
                 and await service.state("mortal") == "RUNNING"
+                and (await service.get("mortal")).restarts == deaths
             )
 
-        await rig.until(back, "it runs again")
-        assert (await service.get("mortal")).restarts == deaths
+        await rig.until(back, "it runs again, and the death is counted")
     outside.put("mortal", world.EXITED, exit_code=1)
     await service.until("mortal", "FAILED")
     failed = await service.get("mortal")

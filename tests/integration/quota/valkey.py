@@ -34,7 +34,9 @@ class Valkey:
                 *("--port", str(self.port)),
                 *("--bind", "127.0.0.1"),
                 *("--dir", self._directory),
-                *("--appendonly", "yes"),
+                # Everything answered is written, on a busy disk too: by "everysec" a write waits up
+                # to two seconds while the disk is at the one before.
+                *("--appendonly", "yes", "--appendfsync", "always"),
                 *("--save", ""),
             ),
             stdout=subprocess.DEVNULL,
