@@ -34,9 +34,7 @@ class Valkey:
                 *("--port", str(self.port)),
                 *("--bind", "127.0.0.1"),
                 *("--dir", self._directory),
-                # Everything answered is written, on a busy disk too: by "everysec" a write waits up
-                # to two seconds while the disk is at the one before.
-                *("--appendonly", "yes", "--appendfsync", "always"),
+                *("--appendonly", "yes"),
                 *("--save", ""),
             ),
             stdout=subprocess.DEVNULL,
