@@ -25,6 +25,7 @@ from services.collaboration.messages import Messages
 from services.collaboration.names import Name
 from services.collaboration.once import Once
 from services.collaboration.opening import Opening
+from services.collaboration.outcomes import Outcomes
 from services.collaboration.presence import Presence
 from services.collaboration.revisions import Revisions
 from services.collaboration.room import Limits, Room
@@ -93,6 +94,7 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
     states = States(redis=redis, nats=nats, stream=newest, keep=settings.states_max_age)
 
     texts = LiveTexts(rooms=rooms, log=log)
+    outcomes = Outcomes(redis=redis)
     changes = Changes(
         nats=nats,
         redis=redis,
@@ -100,6 +102,7 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
         stream=newest,
         records=uncommitted,
         states=states,
+        outcomes=outcomes,
         position=texts.position,
         every=settings.changes_every,
         lease=settings.changes_lease,
@@ -129,6 +132,7 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
             syncing=syncing,
             rooms=rooms,
             log=log,
+            known=outcomes,
             unsettled=settings.log_give_up + settings.dependency_timeout,
         ),
         deleting=Deleting(rooms=rooms, store=store, log=log),

@@ -21,6 +21,7 @@ from services.chassis import cancellation, clock, connectors, errors, feed, leas
 from services.collaboration import activity, entry, log
 from services.collaboration.entry import Author, Entry
 from services.collaboration.names import Name
+from services.collaboration.outcomes import Outcomes
 from services.collaboration.states import States
 from services.collaboration.uncommitted import Change, Record, Uncommitted
 
@@ -68,6 +69,7 @@ class Changes:
         stream: streams.Stream,
         records: Uncommitted,
         states: States,
+        outcomes: Outcomes,
         position: Position,
         every: float,
         lease: float,
@@ -81,6 +83,7 @@ class Changes:
             stream: Where changes are told.
             records: Where writers are kept.
             states: Where an instance's last change is kept.
+            outcomes: Where it is kept which requests happened.
             position: For documents whose records do not tell it.
             every: Seconds between two rounds: what comes in between goes together.
             lease: Seconds after which another replica takes over from one that died.
@@ -92,6 +95,7 @@ class Changes:
         self._stream = stream
         self._records = records
         self._states = states
+        self._outcomes = outcomes
         self._position = position
         self._every = every
         self._lease = lease
@@ -155,6 +159,7 @@ class Changes:
             await asyncio.gather(
                 *(self._changed(identity, name, entries) for name, entries in some)
             )
+        await self._outcomes.passed(one.entry for one in seen if one.entry is not None)
         await self._records.move(identity, seen[-1].sequence)
 
     async def _changed(self, identity: str, name: Name, entries: Sequence[Entry]) -> None:

@@ -2,7 +2,8 @@
 
 In Redis, under the caller and the request's id. Before its edits are made, a request leaves a
 note of where the log stood; if its answer is lost, whoever asks again is told from the log
-whether it happened.
+whether it happened, and from `outcomes` where the log has been cut since. Where both are gone,
+because the log was made anew, nobody knows, and that is the answer.
 """
 
 import asyncio
@@ -14,23 +15,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.chassis import connectors, errors
+from services.collaboration import outcomes
 from services.collaboration.log import Log
 from services.collaboration.names import Name
+from services.collaboration.outcomes import KEPT, Outcomes
 from services.collaboration.rooms import Rooms
 from services.collaboration.syncing import Order, Result, Syncing
 
-_DAY = 24 * 3600
 _WAIT = 3.0
 """Seconds to wait for an answer that another call is about to give."""
 _LOOK_EVERY = 0.1
+_PREPARE = 10.0
+"""Seconds after its note within which a request makes its edits, or never does."""
 _REPLACE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1])
-else redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end
+else redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL') end
 return 1
 """
 """Replaces a note, or removes it, where it is still the one that was read: another call may have
-taken the request over meanwhile."""
+taken the request over meanwhile. Its day is that of the first attempt: what is known of its edits
+is not kept longer."""
 
 
 class Once:
@@ -43,6 +48,7 @@ class Once:
         syncing: Syncing,
         rooms: Rooms,
         log: Log,
+        known: Outcomes,
         unsettled: float,
     ) -> None:
         """Prepare.
@@ -52,14 +58,16 @@ class Once:
             syncing: Carries them out.
             rooms: The documents.
             log: Knows what happened.
-            unsettled: Seconds for which a request may still be under way.
+            known: Knows it where the log has been cut.
+            unsettled: Seconds for which edits that were made may still be on their way.
         """
         self._redis = redis
         self._replace: Any = redis.client.register_script(_REPLACE)
         self._syncing = syncing
         self._rooms = rooms
         self._log = log
-        self._unsettled = unsettled
+        self._outcomes = known
+        self._unsettled = unsettled + _PREPARE
 
     async def run(self, order: Order, fingerprint: str) -> Sequence[Result]:
         """Carry an order out, or tell what became of it.
@@ -71,17 +79,20 @@ class Once:
         Raises:
             errors.InvalidArgument: The id belongs to another request (REQUEST_ID_REUSED).
             errors.Unavailable: It is under way (REQUEST_IN_PROGRESS).
+            errors.Aborted: Nobody knows what became of it (OUTCOME_UNKNOWN).
             errors.DomainError: As `Syncing.sync`.
         """
+        request_id = order.request.rpartition("/")[2]
         # The log's entries name the request by this too: a subject may have a comma in it.
         order = dataclasses.replace(
             order, request=hashlib.sha256(order.request.encode()).hexdigest()
         )
-        key = f"sync_request:{order.request}"
+        key = outcomes.note_key(order.request)
         places = await self._places(order)
-        note = self._note(fingerprint, places)
+        stream = self._log.identity
+        note, latest = self._note(fingerprint, stream, places)
         until = time.monotonic() + _WAIT
-        while not await self._redis.client.set(key, note, nx=True, ex=_DAY):
+        while not await self._redis.client.set(key, note, nx=True, ex=KEPT):
             text = await self._redis.client.get(key)
             if text is None:
                 continue
@@ -100,11 +111,16 @@ class Once:
                 raise errors.Unavailable(
                     "REQUEST_IN_PROGRESS", "This request is under way; ask again shortly"
                 )
+            began_in = kept.get("stream", self._log.identity)
+            if began_in != self._log.identity:
+                raise _unknown(request_id)
             # What is not stored now never will be. Of several that find this, one goes on; its
             # note keeps the places of before, from which what is stored can be found again.
-            note = self._note(fingerprint, kept["places"])
-            if await self._replace(keys=[key], args=[text, note, _DAY]):
+            note, latest = self._note(fingerprint, began_in, kept["places"])
+            if await self._replace(keys=[key], args=[text, note]):
+                order = dataclasses.replace(order, latest=latest)
                 return await self._carry_out(order, key, note, fingerprint, stored)
+        order = dataclasses.replace(order, latest=latest)
         return await self._carry_out(order, key, note, fingerprint, {})
 
     async def _carry_out(
@@ -112,14 +128,17 @@ class Once:
     ) -> Sequence[Result]:
         """Carry out what is not stored of an order, and remember what became of all."""
         rest = [one for one in order.changes if one.name not in stored]
+        made = asyncio.Event()
         try:
-            made = await self._syncing.sync(dataclasses.replace(order, changes=rest))
-        except errors.DomainError as error:
-            if not stored and not isinstance(error, errors.Unavailable | errors.DeadlineExceeded):
+            answers = await self._syncing.sync(
+                dataclasses.replace(order, changes=rest), on_made=made.set
+            )
+        except (errors.DomainError, TimeoutError):
+            if not stored and not made.is_set():
                 # Refused, so nothing happened: the same id may be tried again.
-                await self._replace(keys=[key], args=[note, "", _DAY])
+                await self._replace(keys=[key], args=[note, ""])
             raise
-        new = iter(made)
+        new = iter(answers)
         old = iter(_recovered(order, stored))
         results = [next(old if one.name in stored else new) for one in order.changes]
         return await self._keep(key, fingerprint, results)
@@ -133,27 +152,35 @@ class Once:
         return found
 
     async def _stored(self, order: Order, places: Mapping[str, int]) -> dict[Name, int]:
-        """Look in the log which documents have an order's edits, and at which revision at most."""
-        revisions: dict[Name, int] = {}
+        """Look which documents have an order's edits, and at which revision at most."""
+        found = set()
         for name in order.names:
             last = await self._log.last(name)
             entries = await self._log.read(name, places.get(name.key, 0), last)
             # Of a large entry only the last part says that it is whole.
             if any(order.request in one.requests and one.part == one.parts - 1 for one in entries):
+                found.add(name.key)
+        # Looked up second: what was cut before the log was read was noted before that.
+        found |= await self._outcomes.stored(order.request)
+        revisions: dict[Name, int] = {}
+        for name in order.names:
+            if name.key in found:
                 async with self._rooms.holding(name) as room:
                     revisions[name] = room.revision
         return revisions
 
     @staticmethod
-    def _note(fingerprint: str, places: Mapping[str, int]) -> str:
-        return json.dumps({"of": fingerprint, "began": time.time(), "places": places})
+    def _note(fingerprint: str, stream: str, places: Mapping[str, int]) -> tuple[str, float]:
+        """Return a note, and when at the latest its edits are made, by the monotonic clock."""
+        note = {"of": fingerprint, "began": time.time(), "stream": stream, "places": places}
+        return json.dumps(note), time.monotonic() + _PREPARE
 
     async def _keep(
         self, key: str, fingerprint: str, results: Sequence[Result]
     ) -> Sequence[Result]:
         facts = [dataclasses.asdict(one) for one in results]
         kept = json.dumps({"of": fingerprint, "results": facts})
-        await self._redis.client.set(key, kept, ex=_DAY)
+        await self._redis.client.set(key, kept, ex=KEPT)
         return results
 
 
@@ -177,4 +204,13 @@ def _reused() -> errors.InvalidArgument:
         "REQUEST_ID_REUSED",
         "request_id: belongs to another request",
         violations=[errors.Violation("request_id", "belongs to another request")],
+    )
+
+
+def _unknown(request_id: str) -> errors.Aborted:
+    return errors.Aborted(
+        "OUTCOME_UNKNOWN",
+        f"Whether request {request_id} happened is not known any more: the log that would tell was "
+        "lost. Read the documents, and send what they lack under a new request_id",
+        metadata={"request_id": request_id},
     )

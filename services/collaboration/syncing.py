@@ -8,7 +8,9 @@ between, and the answer waits until they are stored.
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pycrdt
@@ -68,6 +70,8 @@ class Order:
     """The instance they come from."""
     request: str
     """Identity of the request, kept with the edits; empty for none."""
+    latest: float = math.inf
+    """When its edits are made at the latest, by the monotonic clock; after it, never."""
 
     @property
     def names(self) -> list[Name]:
@@ -139,8 +143,14 @@ class Syncing:
     def __init__(self, *, rooms: Rooms) -> None:
         self._rooms = rooms
 
-    async def sync(self, order: Order) -> list[Result]:
+    async def sync(
+        self, order: Order, *, on_made: Callable[[], None] = lambda: None
+    ) -> list[Result]:
         """Make edits, all or none, and return when they are stored.
+
+        Args:
+            order: What is asked for.
+            on_made: Called as soon as an edit is made; whatever is raised before changes nothing.
 
         Raises:
             errors.InvalidArgument: Places that are none, or edits that overlap.
@@ -165,6 +175,8 @@ class Syncing:
                 _plan(rooms[name], some, order.unit, wrong) for name, some in of_document.items()
             ]
             wrong.check()
+            _check(plans, order)
+            on_made()
             promises = _carry_out(plans, order)
             stands = [_stands(plan, order.unit) for plan in plans]
             revisions = await asyncio.gather(*(one.revision for one in promises))
@@ -188,13 +200,21 @@ def _by_document(changes: Sequence[Change], wrong: Violations) -> dict[Name, lis
     return found
 
 
-def _carry_out(plans: Sequence[_Plan], order: Order) -> list[_Promise]:
-    """Make all edits, or none."""
+def _check(plans: Sequence[_Plan], order: Order) -> None:
+    """Pass edits that may all be made."""
+    if time.monotonic() > order.latest:
+        raise errors.DeadlineExceeded(
+            "DOCUMENT_BUSY", "The documents could not be had in time; try again"
+        )
     for plan in plans:
         if order.rejects and any(one.conflict for one in plan.moved):
             raise Conflict("CONFLICT", "Others have changed the same place since", plan.room)
     for plan in plans:
         plan.room.admit(sum(len(one.encode()) for one in plan.inserted))
+
+
+def _carry_out(plans: Sequence[_Plan], order: Order) -> list[_Promise]:
+    """Make all edits."""
     promises = []
     for plan in plans:
         promise = _Promise()

@@ -3,15 +3,20 @@
 import asyncio
 import hashlib
 import json
+import time
 import uuid
 from typing import Any
 
 import grpc
+import nats
+import pycrdt
 import redis.asyncio as redis
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from codestudio.collaboration.v1 import document_pb2
+from nats.aio.client import Client
 
-from services.collaboration import requests
+from services.collaboration import entry, names, requests
+from services.collaboration.log import NAME
 from tests.integration.collaboration import rig
 
 REJECT = pb.CONFLICT_RESOLUTION_REJECT
@@ -195,6 +200,61 @@ async def test_an_answer_that_was_lost(parts: rig.Parts) -> None:
         assert again.results[0].revision == first.results[0].revision
         assert not again.results[0].HasField("applied")
         assert (await service.get("a.txt")).text == "once"
+
+
+async def test_a_lost_answer_of_which_the_log_has_nothing_any_more(parts: rig.Parts) -> None:
+    """That it happened is known beyond the log; where nobody can know, nothing is done again."""
+    async with rig.replica(parts, snapshot_entries=1, quiet_seconds=0.1) as service:
+        await service.open("a.txt", "")
+        request_id = str(uuid.uuid4())
+        key = hashlib.sha256(f"ada/{request_id}".encode()).hexdigest()
+        once = pb.SyncCodeRequest(instance_id="fox", request_id=request_id)
+        once.changes.add(name=parts.name("a.txt"), text="once").offset.SetInParent()
+        client = redis.Redis.from_url(parts.stack.plan.redis_url)
+        connection = await nats.connect(parts.stack.plan.nats_url)
+        async with client, connection:
+            # As if its replica had died between the edit and the answer.
+            note = {"of": requests.fingerprint(once), "began": time.time(), "places": {}}
+            await client.set(f"sync_request:{key}", json.dumps(note))
+            entry_of_it = {entry.EPOCH: (await service.get("a.txt")).epoch, entry.REQUESTS: key}
+            subject = names.Name("default", parts.project, "a.txt").subject(entry.SUBJECT)
+            stored = await connection.jetstream().publish(
+                subject, update_of("once"), headers=entry_of_it
+            )
+            async with asyncio.timeout(20):
+                while await oldest(connection, subject) <= stored.seq:
+                    await sync(service, at("a.txt", 0, 0, "."))
+                    await asyncio.sleep(0.2)
+            note["began"] = 0
+            await client.set(f"sync_request:{key}", json.dumps(note))
+            done = await service.stub.SyncCode(once, metadata=service.metadata, timeout=20)
+            assert done.results[0].revision > 1
+            assert (await service.get("a.txt")).text.count("once") == 1
+
+            other = pb.SyncCodeRequest(instance_id="fox", request_id=str(uuid.uuid4()))
+            other.changes.add(name=parts.name("a.txt"), text="twice").offset.SetInParent()
+            note = {"of": requests.fingerprint(other), "began": 0, "places": {}, "stream": "lost"}
+            key = hashlib.sha256(f"ada/{other.request_id}".encode()).hexdigest()
+            await client.set(f"sync_request:{key}", json.dumps(note))
+            detail = await rig.refusal(
+                service.stub.SyncCode(other, metadata=service.metadata, timeout=20)
+            )
+            assert detail.code == "OUTCOME_UNKNOWN"
+            assert detail.metadata["request_id"] == other.request_id
+            assert "twice" not in (await service.get("a.txt")).text
+
+
+def update_of(inserted: str) -> bytes:
+    """Return an edit of a client of its own, as a Yjs update."""
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    doc.get("content", type=pycrdt.Text).insert(0, inserted)
+    return doc.get_update()
+
+
+async def oldest(connection: Client, subject: str) -> int:
+    """Return the place of a document's oldest entry in the log."""
+    found = await connection.jetstream().get_msg(NAME, seq=1, subject=subject, next=True)
+    return found.seq or 0
 
 
 async def test_an_order_that_was_half_stored(parts: rig.Parts) -> None:
