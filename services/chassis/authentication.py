@@ -106,7 +106,8 @@ class Authenticator:
             ) from None
         except (jwt.InvalidTokenError, ValueError) as error:
             raise _invalid(_reason(error)) from None
-        return _caller(token, claims), float(claims["exp"]) + LEEWAY
+        expires = float(claims["exp"]) + LEEWAY
+        return _caller(token, claims, expires), expires
 
     def _read_keys(self) -> None:
         """Read the key set when its file changed; keep the old one when that fails."""
@@ -125,10 +126,10 @@ class Authenticator:
         self._known.clear()
 
 
-def _caller(token: str, claims: Mapping[str, Any]) -> Caller:
+def _caller(token: str, claims: Mapping[str, Any], expires: float) -> Caller:
     subject = claims["sub"]
     if claims["iss"] == tokens.SERVICES:
-        return Caller(subject=subject, name=subject, kind="service", token=token)
+        return Caller(subject=subject, name=subject, kind="service", token=token, expires=expires)
     return Caller(
         subject=subject,
         name=str(claims.get("name") or subject),
@@ -136,6 +137,7 @@ def _caller(token: str, claims: Mapping[str, Any]) -> Caller:
         roles=_texts(claims.get("roles")),
         namespaces=_texts(claims.get("namespaces")),
         token=token,
+        expires=expires,
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextvars
 import dataclasses
+import math
 from typing import Literal
 
 from services.chassis import errors
@@ -23,6 +24,8 @@ class Caller:
     """Namespaces a user may use; ``*`` is all of them."""
     token: str = dataclasses.field(default="", repr=False)
     """The token itself, to act on the caller's behalf."""
+    expires: float = dataclasses.field(default=math.inf, compare=False)
+    """When the token is no longer accepted, in seconds since 1970."""
 
     @property
     def is_admin(self) -> bool:

@@ -122,7 +122,9 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
         lease=settings.commit_lease,
     )
 
+    authenticator = authentication.Authenticator(settings.jwks_file)
     serving = servicer.CollaborationServicer(
+        authenticator=authenticator,
         rooms=rooms,
         opening=opening,
         store=store,
@@ -152,7 +154,7 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
         texts=texts,
     )
     yjs = Yjs(
-        authenticator=authentication.Authenticator(settings.jwks_file),
+        authenticator=authenticator,
         rooms=rooms,
         opening=opening,
         in_force=in_force,

@@ -11,7 +11,7 @@ from codestudio.collaboration.v1 import (
 )
 from google.protobuf import empty_pb2
 
-from services.chassis import clock, identity, live
+from services.chassis import authentication, clock, identity, live
 from services.chassis.validation import Violations
 from services.collaboration import access, listing, names, requests, translation
 from services.collaboration.activity_servicer import Activity, ActivityMethods
@@ -44,6 +44,7 @@ class CollaborationServicer(  # type: ignore[misc]  # streams in bytes: see `reg
     def __init__(
         self,
         *,
+        authenticator: authentication.Authenticator,
         rooms: Rooms,
         opening: Opening,
         store: Store,
@@ -56,6 +57,7 @@ class CollaborationServicer(  # type: ignore[misc]  # streams in bytes: see `reg
         texts: LiveTexts,
     ) -> None:
         settings = in_force.current
+        self._authenticator = authenticator
         self._in_force = in_force
         self._syncing = syncing
         self._once = once
@@ -75,6 +77,7 @@ class CollaborationServicer(  # type: ignore[misc]  # streams in bytes: see `reg
         session = Session(
             requests=request_iterator,
             caller=identity.current(),
+            authenticator=self._authenticator,
             rooms=self._rooms,
             settings=self._settings,
         )

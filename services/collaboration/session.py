@@ -2,18 +2,20 @@
 
 import asyncio
 import collections
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 from codestudio.collaboration.v1 import collaborate_pb2
 from google.protobuf.message import DecodeError
 
-from services.chassis import cancellation, errors, identity, lifecycle
+from services.chassis import authentication, cancellation, errors, identity, lifecycle
 from services.chassis.validation import Violations
 from services.collaboration import access, frames, measures, names, segments, translation, ywire
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.settings import CollaborationSettings
+from services.collaboration.standing import Standing
 from services.collaboration.subscriber import Subscriber
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +48,7 @@ class Session:
         *,
         requests: AsyncIterator[bytes],
         caller: identity.Caller,
+        authenticator: authentication.Authenticator,
         rooms: Rooms,
         settings: CollaborationSettings,
     ) -> None:
@@ -61,6 +64,9 @@ class Session:
         self._room_for_answers = asyncio.Event()
         self._room_for_answers.set()
         self._over = False
+        self._standing = Standing(
+            authenticator=authenticator, caller=caller, on_end=self._event.set
+        )
         self._loop = asyncio.get_running_loop()
         self._sent_at = self._loop.time()
 
@@ -78,6 +84,8 @@ class Session:
         reading = asyncio.create_task(self._read(), name="read collaborate")
         silence = self._settings.heartbeat_seconds
         beat = self._loop.call_later(silence, self._event.set)
+        ending = contextlib.ExitStack()
+        ending.enter_context(self._standing.followed())
         opened = False
         try:
             while True:
@@ -91,6 +99,9 @@ class Session:
                             yield frame
                     self._sent_at = self._loop.time()
                 if self._over:
+                    return
+                if self._standing.ended is not None:
+                    yield frames.error(0, self._standing.ended)
                     return
                 if draining.done():
                     yield frames.error(
@@ -109,6 +120,7 @@ class Session:
                     beat = self._loop.call_at(self._sent_at + silence, self._event.set)
                 await self._event.wait()
         finally:
+            ending.close()
             beat.cancel()
             draining.cancel()
             for channel in list(self._channels.values()):
@@ -162,6 +174,9 @@ class Session:
         try:
             async for raw in self._requests:
                 await self._room_for_answers.wait()
+                if self._standing.ended is not None:
+                    # Told by the writer; it may be waiting for a client that reads nothing.
+                    return
                 try:
                     await self._handle(Request.FromString(raw))
                 except DecodeError:

@@ -33,6 +33,7 @@ from services.collaboration.opening import Opening
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.settings import CollaborationSettings
+from services.collaboration.standing import Standing
 from services.collaboration.subscriber import Subscriber
 
 _log = structlog.get_logger(__name__)
@@ -101,6 +102,7 @@ class Yjs:
                     request.transport,
                     room,
                     caller,
+                    self._authenticator,
                     silence=self._settings.heartbeat_seconds,
                     compare_after=self._in_force.current.collaboration_sync_interval / 1000,
                     pace=self._settings.flush_per_socket,
@@ -160,6 +162,7 @@ class _Client:
         transport: asyncio.Transport,
         room: Room,
         caller: identity.Caller,
+        authenticator: authentication.Authenticator,
         *,
         silence: float,
         compare_after: float,
@@ -182,6 +185,9 @@ class _Client:
         """Whether it asked who is there and has no answer yet."""
         self._error: errors.DomainError | None = None
         self._over = False
+        self._standing = Standing(
+            authenticator=authenticator, caller=caller, on_end=self._event.set
+        )
         self._subscriber = Subscriber(
             author=access.author(caller),
             may_write=access.may_write(caller),
@@ -201,7 +207,8 @@ class _Client:
         draining.add_done_callback(lambda _: self._event.set())
         reading = asyncio.create_task(self._read(), name="read yjs")
         try:
-            await self._write(draining)
+            with self._standing.followed():
+                await self._write(draining)
         finally:
             draining.cancel()
             room.leave(subscriber)
@@ -253,6 +260,9 @@ class _Client:
                         await self._socket.send_bytes(frame)
                     self._sent_at = loop.time()
                 if self._over or self._error is not None:
+                    return
+                if self._standing.ended is not None:
+                    self._error = self._standing.ended
                     return
                 if draining.done():
                     self._error = errors.Unavailable(
@@ -320,6 +330,9 @@ class _Client:
     async def _read(self) -> None:
         try:
             async for message in self._socket:
+                if self._standing.ended is not None:
+                    # The writer may be waiting for a client that reads nothing.
+                    raise self._standing.ended
                 if message.type is WSMsgType.BINARY:
                     self._handle(message.data)
                 elif message.type is WSMsgType.TEXT:

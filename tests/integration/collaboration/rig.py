@@ -64,9 +64,15 @@ class Parts:
             }
         )
 
-    def token(self, subject: str = "ada", *roles: str, namespaces: tuple[str, ...] = ("*",)) -> str:
+    def token(
+        self,
+        subject: str = "ada",
+        *roles: str,
+        namespaces: tuple[str, ...] = ("*",),
+        lifetime: int = 3600,
+    ) -> str:
         """Mint a user's token."""
-        return mint(self.stack, subject, *roles, namespaces=namespaces)
+        return mint(self.stack, subject, *roles, namespaces=namespaces, lifetime=lifetime)
 
     def name(self, path: str = "main.py", **over: str) -> document_pb2.DocumentName:
         """Return a document's name."""
@@ -74,7 +80,11 @@ class Parts:
 
 
 def mint(
-    stack: Stack, subject: str = "ada", *roles: str, namespaces: tuple[str, ...] = ("*",)
+    stack: Stack,
+    subject: str = "ada",
+    *roles: str,
+    namespaces: tuple[str, ...] = ("*",),
+    lifetime: int = 3600,
 ) -> str:
     """Mint a user's token of a stack."""
     key = serialization.load_pem_private_key(
@@ -86,7 +96,7 @@ def mint(
         "roles": list(roles or ("user",)),
         "namespaces": list(namespaces),
     }
-    return credentials.user_token(key, claims, lifetime=3600)  # type: ignore[arg-type]
+    return credentials.user_token(key, claims, lifetime=lifetime)  # type: ignore[arg-type]
 
 
 class Replica:
@@ -130,8 +140,10 @@ class Replica:
         """Return a client that is not connected yet."""
         roles = over.pop("roles", ())
         others = over.pop("others", ())
+        lifetime = over.pop("lifetime", 3600)
         addresses = [self.address, *(one.address for one in others)]
-        return Editor(addresses, self.parts.token(user, *roles), self.parts.name(path), **over)
+        token = self.parts.token(user, *roles, lifetime=lifetime)
+        return Editor(addresses, token, self.parts.name(path), **over)
 
     def raw(self) -> Any:
         """Open a stream of bytes."""

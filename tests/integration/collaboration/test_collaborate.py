@@ -7,6 +7,7 @@ import pycrdt
 import pytest
 from codestudio.collaboration.v1 import collaborate_pb2, document_pb2
 
+from services.chassis import authentication
 from services.collaboration import ywire
 from tests.integration.collaboration import rig
 from tests.integration.collaboration.editor import Editor, Refused, Request
@@ -60,6 +61,16 @@ async def test_two_replicas(parts: rig.Parts) -> None:
             first, second = await one.get("a.txt"), await two.get("a.txt")
             assert first.text == second.text == ada.text
             assert first.revision == second.revision
+
+
+async def test_a_stream_ends_with_its_token(service: rig.Replica) -> None:
+    """A stream is its caller's for as long as the token it was opened with."""
+    await service.open("a.txt", "x")
+    async with service.editor("a.txt", lifetime=2 - authentication.LEEWAY) as ada:
+        assert ada.text == "x"
+        with pytest.raises(Refused) as refused:
+            await ada.until(lambda: False, 10)
+        assert refused.value.code == "TOKEN_EXPIRED"
 
 
 async def test_viewers_read_and_write_nothing(service: rig.Replica) -> None:

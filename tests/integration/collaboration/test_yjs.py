@@ -10,6 +10,7 @@ import codestudio
 import pycrdt
 import pytest
 
+from services.chassis import authentication
 from services.collaboration import history, yframes, ywire
 from tests.integration.collaboration import rig
 from tests.integration.collaboration.node_editor import node
@@ -196,6 +197,19 @@ async def test_cookies_count_from_our_own_pages_only(parts: rig.Parts) -> None:
                     message = await socket.receive(10)
                 assert socket.close_code == 4403
             await socket.close()
+
+
+async def test_a_connection_ends_with_its_token(service: rig.Replica, node_folder: Path) -> None:
+    """Once its token has expired nobody reads or writes on; an editor does not try again."""
+    await service.open("a.txt", "x")
+    token = service.parts.token("ada", lifetime=2 - authentication.LEEWAY)
+    async with node(node_folder, url(service), room(service, "a.txt"), token) as ada:
+        assert await ada("until", text="x")
+        found, reason = await ada("closed")
+        assert (found, reason.partition(":")[0]) == (4401, "TOKEN_EXPIRED")
+        assert not await ada("reconnecting")
+        await ada("insert", at=0, what="late ")
+    assert (await service.get("a.txt")).text == "x"
 
 
 async def test_a_slow_reader_is_given_everything_in_the_end(parts: rig.Parts) -> None:
