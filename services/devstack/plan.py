@@ -19,6 +19,17 @@ DATABASE = "codestudio"
 SERVICE_DRAIN_SECONDS = 5
 """How long a service of the local stack may finish what it is doing: a developer waits for it."""
 
+VALKEY_PERSISTENCE = (
+    # Each change is written to the append-only file before it is answered, so no `kill -9` loses
+    # what was acknowledged. `everysec` holds changes back, up to two seconds, while the file is
+    # synced; `always` syncs for each answer, which everything else in the one Valkey waits for
+    # (docs/decisions/0005-killed-not-unplugged.md).
+    *("--appendonly", "yes", "--appendfsync", "no"),
+    # The append-only file is the record; snapshots would only cost a fork and disk.
+    *("--save", ""),
+)
+"""How Valkey keeps what it is told."""
+
 # The server logs every command with its document at INFO and has no option against it: that
 # would put users' data into logs and takes longer than the write itself.
 _QUIET_MONGO = (
@@ -124,9 +135,7 @@ def _valkey(plan: Plan) -> Program:
     command = (
         str(binaries.valkey_server()),
         *("--bind", LOOPBACK, "--port", str(port)),
-        *("--dir", str(directory), "--appendonly", "yes", "--appendfsync", "everysec"),
-        # The append-only file is the record; snapshots would only cost a fork and disk.
-        *("--save", "", "--daemonize", "no"),
+        *("--dir", str(directory), *VALKEY_PERSISTENCE, "--daemonize", "no"),
         # Its title is written over its environment, where the stack's marker has to stay.
         *("--set-proc-title", "no"),
     )

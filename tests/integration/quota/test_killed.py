@@ -2,8 +2,8 @@
 
 What holds, and is looked at all the time: usage is the sum of the reservations, is never
 negative, and never passes a limit. What was acknowledged is never lost to `kill -9`: Valkey hands
-each change to the system before it answers. A machine that loses power may lose the last second.
-Usage is the sum of the reservations then, too, and reconciliation makes the ledger what the
+each change to the system before it answers. A machine that loses power may lose the last half
+minute. Usage is the sum of the reservations then, too, and reconciliation makes the ledger what the
 records say: what is missing at once, what is too much when it is older than the grace. In between
 usage may pass a limit, by instances there really are; nothing new is let in meanwhile.
 """
@@ -255,7 +255,7 @@ async def test_racers_while_everything_is_killed(
         # longer than the grace may have been helped.)
         assert {one.kind for one in kept.repairs} <= {pb.QuotaRepair.KIND_RELEASE}
 
-        held = await _lose_the_last_second(own_valkey, witness)
+        held = await _lose_the_last_changes(own_valkey, witness)
         missing, extra = set(listed.records) - held, held - set(listed.records)
         assert missing, "the cut lost nothing"
         request = pb.ReconcileQuotaRequest(namespace="team")
@@ -296,7 +296,7 @@ async def _kill_again_and_again(
         await asyncio.to_thread(victim.start) if victim is valkey else process.start()
 
 
-async def _lose_the_last_second(valkey: Valkey, witness: Witness) -> set[str]:
+async def _lose_the_last_changes(valkey: Valkey, witness: Witness) -> set[str]:
     """Have Valkey come back with its file cut off near the end; gives who holds something then.
 
     The cut falls into the middle of a change, and takes a good many with it.

@@ -1,14 +1,15 @@
-"""A Valkey server of a test's own, with the append-only file a stack's has."""
+"""A Valkey server of a test's own, which keeps what it is told as a stack's does."""
 
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import redis
 
-from services.devstack import binaries, ports
+from services.devstack import binaries, plan, ports
 
 _START_SECONDS = 15.0
 
@@ -25,8 +26,12 @@ class Valkey:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
-        """Start it, on the port it had before, and wait until it answers."""
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it, on the port it had before, and wait until it answers.
+
+        Args:
+            environment: Variables over our own.
+        """
         self.port = self.port or _free_port()
         self._process = subprocess.Popen(
             (
@@ -34,9 +39,9 @@ class Valkey:
                 *("--port", str(self.port)),
                 *("--bind", "127.0.0.1"),
                 *("--dir", self._directory),
-                *("--appendonly", "yes"),
-                *("--save", ""),
+                *plan.VALKEY_PERSISTENCE,
             ),
+            env={**os.environ, **(environment or {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
