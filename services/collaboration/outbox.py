@@ -68,7 +68,7 @@ class Outbox:
             epoch: Its history.
             log: Where its edits go.
             origin: Name of this replica.
-            tick: Seconds between two entries at least.
+            tick: Seconds between two entries at least, where edits come faster than entries.
             give_up: Seconds to try for.
             on_give_up: Called when the log could not be reached for so long.
         """
@@ -181,7 +181,9 @@ class Outbox:
             # At once when it is quiet; otherwise what comes within a tick goes together.
             if (pause := self._next - loop.time()) > 0:
                 await asyncio.sleep(pause)
-            self._next = loop.time() + self._tick
+            # Of somebody who waits for each answer nothing would come together: no tick for him.
+            crowded = len(self._waiting) > 1
+            self._next = loop.time() + (self._tick if crowded else 0)
             flight = self._take()
             self._flights[flight.draft.id] = flight
             if not await self._insist(flight):

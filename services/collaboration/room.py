@@ -43,7 +43,7 @@ class Limits:
     backlog_bytes: int
     """Edits kept for the slowest client."""
     log_tick: float
-    """Seconds between two entries of the log."""
+    """Seconds between two entries of the log, where edits come faster."""
     log_give_up: float
     """Seconds for which storing is tried."""
 

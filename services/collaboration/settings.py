@@ -56,7 +56,8 @@ class CollaborationSettings(ServiceSettings):
     """A snapshot is stored after so many bytes of the log."""
 
     log_tick: float = Field(default=0.005, ge=0)
-    """Edits of a document that come within so many seconds become one entry of the log."""
+    """Edits of a document that come within so many seconds become one entry of the log; an edit
+    that comes alone is stored at once."""
 
     log_give_up: float = Field(default=30.0, gt=0)
     """When nothing could be stored for so long, a document's clients are sent away with an

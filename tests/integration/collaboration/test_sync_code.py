@@ -94,6 +94,20 @@ async def test_rebase(service: rig.Replica) -> None:
         assert (await service.get("a.txt")).revision == done.results[0].revision
 
 
+async def test_who_waits_for_each_answer_waits_for_no_tick(parts: rig.Parts) -> None:
+    """It gathers what comes together: alone, an edit is stored at once."""
+    async with rig.replica(parts, log_tick=1.0) as service:
+        await service.open("a.txt", "")
+        started = time.monotonic()
+        for _ in range(10):
+            done = await sync(service, at("a.txt", 0, 0, "x"))
+        assert time.monotonic() - started < 5
+        assert done.results[0].revision == 11
+        many = await asyncio.gather(*(sync(service, at("a.txt", 0, 0, "y")) for _ in range(40)))
+        more = await asyncio.gather(*(sync(service, at("a.txt", 0, 0, "z")) for _ in range(40)))
+        assert len({one.results[0].revision for one in (*many, *more)}) <= 6
+
+
 async def test_reject(service: rig.Replica) -> None:
     """Where others changed the same place, a client may have its edit refused."""
     await service.open("a.txt", "hello world\n")
