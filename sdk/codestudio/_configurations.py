@@ -12,7 +12,7 @@ from codestudio import _errors
 from codestudio._config_service import ConfigService
 from codestudio._config_types import Configuration, ConfigurationRevision, Setting, struct
 from codestudio._pager import AsyncPager
-from codestudio._retry import RetryPolicy
+from codestudio._retry import PASSING, RetryPolicy
 from codestudio._watch import PATIENCE
 from codestudio.config.v1 import config_service_pb2 as pb
 
@@ -21,8 +21,8 @@ class AsyncConfigurationWatch:
     """The settings of a service, now and after every change: `async for configuration in watch`.
 
     A stream that breaks, falls silent or is ended by a server shutting down is resumed where it
-    stood; Unavailable is raised after 300 s without success, any other refusal at once. A reader
-    slower than the changes gets the newest.
+    stood; Unavailable or DeadlineExceeded is raised after 300 s without success, any other refusal
+    at once. A reader slower than the changes gets the newest.
 
     A watch is read once, by one reader; `aclose` ends it.
     """
@@ -74,6 +74,7 @@ class AsyncConfigurationWatch:
     async def _run(self) -> AsyncGenerator[Configuration]:
         clock = asyncio.get_running_loop().time
         failures, heard, worked = 0, clock(), False
+        failure: _errors.CodeStudioError
         while True:
             request = pb.WatchConfigurationRequest(
                 service=self._name, resume_token=self._resume_token
@@ -90,7 +91,7 @@ class AsyncConfigurationWatch:
                         if kind == "configuration":
                             yield Configuration(message.configuration)
                 failure = _errors.Unavailable("the gateway ended the watch")
-            except _errors.Unavailable as error:
+            except PASSING as error:
                 failure = error
             failures += 1
             given_up = clock() - heard > PATIENCE if worked else failures >= self._retry.attempts

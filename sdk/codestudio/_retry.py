@@ -3,6 +3,11 @@
 import dataclasses
 import random
 
+from codestudio import _errors
+
+PASSING = (_errors.Unavailable, _errors.DeadlineExceeded)
+"""What a stream is resumed after: somebody was away or slow, and nothing was refused."""
+
 
 @dataclasses.dataclass(frozen=True)
 class RetryPolicy:

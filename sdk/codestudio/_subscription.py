@@ -7,7 +7,7 @@ from typing import Self
 
 from codestudio import _activity_types, _errors
 from codestudio._activity_types import ActivityType, Event
-from codestudio._retry import RetryPolicy
+from codestudio._retry import PASSING, RetryPolicy
 from codestudio.collaboration.v1 import collaboration_service_pb2 as service_pb2
 
 Request = service_pb2.SubscribeRequest
@@ -20,11 +20,11 @@ PATIENCE = 300.0
 class AsyncSubscription:
     """Events around an instance: `async with client.events.subscribe(...) as events`.
 
-    Entered, it has begun: whatever happens from then on is told, or what happened since the
-    resume token it was given. A stream that breaks, falls silent or is ended by a server
-    shutting down is resumed where it stood; messages are neither missed nor repeated, and of
-    states and changes of code the newest is told. What cannot be resumed is raised: WatchExpired
-    when too much has happened since, Unavailable after 300 s without success, any other refusal
+    Entered, it has begun: whatever happens from then on is told, or what happened since the resume
+    token it was given. A stream that breaks, falls silent or is ended by a server shutting down is
+    resumed where it stood; messages are neither missed nor repeated, and of states and changes of
+    code the newest is told. What cannot be resumed is raised: WatchExpired when too much has
+    happened since, Unavailable or DeadlineExceeded after 300 s without success, any other refusal
     at once.
 
     A subscription is read once, by one reader; `aclose` ends it.
@@ -110,6 +110,7 @@ class AsyncSubscription:
     async def _run(self) -> AsyncGenerator[Event | None]:
         clock = asyncio.get_running_loop().time
         failures = 0
+        failure: _errors.CodeStudioError
         heard = clock()
         worked = False
         while True:
@@ -129,7 +130,7 @@ class AsyncSubscription:
                         if (event := _activity_types.event(message)) is not None:
                             yield event
                 failure = _errors.Unavailable("the gateway ended the subscription")
-            except _errors.Unavailable as error:
+            except PASSING as error:
                 failure = error
             failures += 1
             given_up = clock() - heard > PATIENCE if worked else failures >= self._retry.attempts

@@ -87,11 +87,11 @@ class States:
 class Subscription:
     """Events around an instance: `with client.events.subscribe(...) as events`.
 
-    Entered, it has begun: whatever happens from then on is told, or what happened since the
-    resume token it was given. A stream that breaks, falls silent or is ended by a server
-    shutting down is resumed where it stood; messages are neither missed nor repeated, and of
-    states and changes of code the newest is told. What cannot be resumed is raised: WatchExpired
-    when too much has happened since, Unavailable after 300 s without success, any other refusal
+    Entered, it has begun: whatever happens from then on is told, or what happened since the resume
+    token it was given. A stream that breaks, falls silent or is ended by a server shutting down is
+    resumed where it stood; messages are neither missed nor repeated, and of states and changes of
+    code the newest is told. What cannot be resumed is raised: WatchExpired when too much has
+    happened since, Unavailable or DeadlineExceeded after 300 s without success, any other refusal
     at once.
 
     Leave it with `close`, or by using it in a `with` statement.

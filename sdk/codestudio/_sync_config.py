@@ -16,8 +16,8 @@ class ConfigurationWatch:
     """The settings of a service, now and after every change: `for configuration in watch`.
 
     A stream that breaks, falls silent or is ended by a server shutting down is resumed where it
-    stood; Unavailable is raised after 300 s without success, any other refusal at once. A reader
-    slower than the changes gets the newest.
+    stood; Unavailable or DeadlineExceeded is raised after 300 s without success, any other refusal
+    at once. A reader slower than the changes gets the newest.
 
     Leave it with `close`, or by using it in a `with` statement.
     """

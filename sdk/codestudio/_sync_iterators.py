@@ -57,11 +57,11 @@ class Pager(Generic[Item]):
 class Watch(Generic[Item]):
     """Events of instances: `for event in watch`, for as long as one likes.
 
-    Begins with every instance there is, as ADDED, unless it was given a resume token. A stream
-    that breaks, falls silent or is ended by a server shutting down is resumed where it stood,
-    with nothing missed or repeated; if the server no longer knows the place, the watch lists
-    again and tells only what changed. What cannot be resumed is raised: WatchExpired when the
-    token given is too old, Unavailable after 300 s without success, any other refusal at once.
+    Begins with every instance there is, as ADDED, unless it was given a resume token. A stream that
+    breaks, falls silent or is ended by a server shutting down is resumed where it stood, with
+    nothing missed or repeated; if the server no longer knows the place, the watch lists again and
+    tells only what changed. What cannot be resumed is raised: WatchExpired when the token given is
+    too old, Unavailable or DeadlineExceeded after 300 s without success, any other refusal at once.
 
     Leave it with `close`, or by using it in a `with` statement.
     """

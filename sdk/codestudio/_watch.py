@@ -8,7 +8,7 @@ from typing import Generic, Self, TypeVar
 from codestudio import _errors
 from codestudio._instance_types import InstanceEvent
 from codestudio._replica import Replica
-from codestudio._retry import RetryPolicy
+from codestudio._retry import PASSING, RetryPolicy
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 
 Handle = TypeVar("Handle")
@@ -22,11 +22,11 @@ PATIENCE = 300.0
 class AsyncWatch(Generic[Handle]):
     """Events of instances: `async for event in watch`.
 
-    Begins with every instance there is, as ADDED, unless it was given a resume token. A stream
-    that breaks, falls silent or is ended by a server shutting down is resumed where it stood,
-    with nothing missed or repeated; if the server no longer knows the place, the watch lists
-    again and tells only what changed. What cannot be resumed is raised: WatchExpired when the
-    token given is too old, Unavailable after 300 s without success, any other refusal at once.
+    Begins with every instance there is, as ADDED, unless it was given a resume token. A stream that
+    breaks, falls silent or is ended by a server shutting down is resumed where it stood, with
+    nothing missed or repeated; if the server no longer knows the place, the watch lists again and
+    tells only what changed. What cannot be resumed is raised: WatchExpired when the token given is
+    too old, Unavailable or DeadlineExceeded after 300 s without success, any other refusal at once.
 
     A watch is read once, by one reader; `aclose` ends it.
     """
@@ -101,6 +101,7 @@ class AsyncWatch(Generic[Handle]):
     async def _run(self) -> AsyncGenerator[InstanceEvent[Handle] | None]:
         clock = asyncio.get_running_loop().time
         failures = 0
+        failure: _errors.CodeStudioError
         heard = clock()
         worked = False
         while True:
@@ -122,7 +123,7 @@ class AsyncWatch(Generic[Handle]):
                     raise
                 self._replica.begin_again()
                 continue
-            except _errors.Unavailable as error:
+            except PASSING as error:
                 failure = error
             if not self._replica.token:
                 self._replica.begin_again()

@@ -17,6 +17,7 @@ import nats.errors
 import nats.js.errors
 import structlog
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import api
 
 from services.chassis import connectors, errors, lifecycle, streams
@@ -26,6 +27,12 @@ _log = structlog.get_logger(__name__)
 _CHECK_EVERY = 2.0
 """Seconds of silence after which a consumer is asked whether it is still there: a NATS that was
 killed comes back without it, and says nothing."""
+_DOUBTED = 0.5
+"""Seconds of silence after which it is asked again when something should have come."""
+_PENDING_MESSAGES = 512 * 1024
+_PENDING_BYTES = 256 * 1024**2
+"""Messages, and bytes of them, that wait to be read at most; what comes then is dropped, and read
+again from the stream."""
 _INACTIVE = 30.0
 _PAUSE = 0.2
 _HISTORY_BATCH = 500
@@ -109,6 +116,8 @@ class Reader(Generic[Event]):
             self._subjects,
             stream=self._stream,
             manual_ack=True,
+            pending_msgs_limit=_PENDING_MESSAGES,
+            pending_bytes_limit=_PENDING_BYTES,
             config=api.ConsumerConfig(
                 deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=self._after + 1,
@@ -119,31 +128,34 @@ class Reader(Generic[Event]):
                 inactive_threshold=_INACTIVE,
             ),
         )
-        expected = 1
+        arrivals = streams.Arrivals()
         try:
             on_alive()
             while True:
+                silence = _DOUBTED if arrivals.doubtful else _CHECK_EVERY
                 try:
-                    message = await subscription.next_msg(timeout=_CHECK_EVERY)
+                    message = await subscription.next_msg(timeout=silence)
                 except nats.errors.TimeoutError:
                     last = (await jetstream.stream_info(self._stream)).state.last_seq
-                    consumer = await subscription.consumer_info()
-                    on_alive()
-                    delivered = consumer.delivered.consumer_seq if consumer.delivered else 0
-                    if not consumer.num_pending and delivered == expected - 1:
+                    if arrivals.missing(await subscription.consumer_info()):
+                        raise self._lost(subscription) from None
+                    if not arrivals.doubtful:
+                        on_alive()
                         on_quiet(last)
                     continue
-                if message.metadata.sequence.consumer != expected:
-                    # Dropped on the way: we were too slow, or the connection broke.
-                    raise nats.errors.SlowConsumerError(
-                        subject=self._subjects, reply="", sid=0, sub=subscription
-                    )
-                expected += 1
+                if not arrivals.take(message.metadata.sequence.consumer):
+                    raise self._lost(subscription)
                 on_alive()
                 yield self._read(message)
         finally:
             with contextlib.suppress(nats.errors.Error, OSError):
                 await subscription.unsubscribe()
+
+    def _lost(self, subscription: Subscription) -> nats.errors.Error:
+        """Say that messages were dropped on the way: we were too slow, or the connection broke."""
+        return nats.errors.SlowConsumerError(
+            subject=self._subjects, reply="", sid=0, sub=subscription
+        )
 
 
 class Feed(Generic[Event]):

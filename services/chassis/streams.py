@@ -51,6 +51,42 @@ class Extent:
     """Sequence number of the newest message of interest; `first` - 1 if there is none."""
 
 
+class Arrivals:
+    """Counts what a consumer delivers, so that nothing is lost on the way unnoticed.
+
+    A client that was too slow, or a connection that broke, loses messages: the next one that
+    arrives shows it. When it is the last ones that were lost nothing arrives any more, perhaps
+    for hours, so in silence the consumer itself is asked.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._behind_at = -1
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether something was on its way, or lost, when the consumer was asked last."""
+        return self._behind_at == self._count
+
+    def take(self, number: int) -> bool:
+        """Count a message with its number by the consumer; False where one before it is lost."""
+        if number != self._count + 1:
+            return False
+        self._count = number
+        return True
+
+    def missing(self, consumer: api.ConsumerInfo) -> bool:
+        """Tell, in silence, whether messages were lost: twice asked, something is to come still.
+
+        Asked once it may be on its way: it is delivered on another path than the answer.
+        """
+        delivered = consumer.delivered.consumer_seq if consumer.delivered else 0
+        lost = self.doubtful
+        behind = bool(consumer.num_pending) or delivered != self._count
+        self._behind_at = self._count if behind else -1
+        return lost and behind
+
+
 class Stream:
     """Makes the stream if there is none, and tells what it holds."""
 

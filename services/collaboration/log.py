@@ -20,7 +20,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.js import api
 
-from services.chassis import connectors, errors
+from services.chassis import connectors, errors, streams
 from services.collaboration import entry
 from services.collaboration.entry import Author, Draft, Entry
 from services.collaboration.names import Name
@@ -40,6 +40,12 @@ _WRONG_LAST = 10071
 _CHECK_EVERY = 2.0
 """Seconds of silence after which a consumer is asked whether it is still there: a NATS that was
 killed comes back without it, and says nothing."""
+_DOUBTED = 0.5
+"""Seconds of silence after which it is asked again when something should have come."""
+_PENDING_MESSAGES = 512 * 1024
+_PENDING_BYTES = 256 * 1024**2
+"""Messages, and bytes of them, that wait to be taken at most; what comes then is dropped, and read
+again from the log."""
 _INACTIVE = 30.0
 _PAUSE = 0.2
 _HEADERS_ROOM = 64 * 1024
@@ -202,7 +208,7 @@ class Log:
 
         async with (
             asyncio.timeout(_HISTORY_SECONDS),
-            self._consuming(name.subject(entry.SUBJECT), after, take, done),
+            self._consuming(name.subject(entry.SUBJECT), after, take, done, streams.Arrivals()),
         ):
             await done
         return found
@@ -243,6 +249,7 @@ class Log:
             self._last = extent.last
         loop = asyncio.get_running_loop()
         broken: asyncio.Future[None] = loop.create_future()
+        arrivals = streams.Arrivals()
         heard = loop.time()
 
         def take(message: Msg, sequence: int) -> None:
@@ -252,15 +259,19 @@ class Log:
             if (one := entry.read(message)) is not None:
                 on_entry(one)
 
-        async with self._consuming(_SUBJECTS, self._last, take, broken) as subscription:
+        following = self._consuming(_SUBJECTS, self._last, take, broken, arrivals)
+        async with following as subscription:
             self._followed.set()
             while True:
-                await asyncio.wait([broken], timeout=_CHECK_EVERY)
+                silence = _DOUBTED if arrivals.doubtful else _CHECK_EVERY
+                await asyncio.wait([broken], timeout=silence)
                 if broken.done():
                     broken.result()
                 if loop.time() - heard >= _CHECK_EVERY:
                     async with asyncio.timeout(self._timeout):
-                        await subscription.consumer_info()
+                        consumer = await subscription.consumer_info()
+                    if arrivals.missing(consumer):
+                        raise Gap("the newest messages of the log are missing")
                     # A stream that was made anew has consumers of its own, but to be sure.
                     if (await self.extent()).identity != self._identity:
                         return
@@ -272,20 +283,18 @@ class Log:
         after: int,
         take: Callable[[Msg, int], None],
         broken: asyncio.Future[None],
+        arrivals: streams.Arrivals,
     ) -> AsyncIterator[Any]:
         """Call `take` with each message behind a sequence number; fails `broken` on a gap."""
-        expected = 1
 
         async def received(message: Msg) -> None:
-            nonlocal expected
             if broken.done():
                 return
             sequence = message.metadata.sequence
-            if sequence.consumer != expected:
+            if not arrivals.take(sequence.consumer):
                 # Dropped on the way: we were too slow, or the connection broke.
-                broken.set_exception(Gap(f"message {expected} of {subject} is missing"))
+                broken.set_exception(Gap(f"what came before {sequence.stream} is missing"))
                 return
-            expected += 1
             try:
                 take(message, sequence.stream)
             except Exception as error:  # noqa: BLE001 - told to whoever waits
@@ -296,6 +305,8 @@ class Log:
             stream=NAME,
             cb=received,
             manual_ack=True,
+            pending_msgs_limit=_PENDING_MESSAGES,
+            pending_bytes_limit=_PENDING_BYTES,
             config=api.ConsumerConfig(
                 deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=after + 1,

@@ -167,6 +167,8 @@ class Listener:
         """Wait until something is true."""
 
         async def true() -> bool:
+            if self._task.done():
+                self._task.result()
             return bool(condition())
 
         await instances.until(true, f"{what}; heard {self.answers[-3:]}", timeout)
@@ -186,6 +188,9 @@ class Listener:
                         self._take(answer)
                 except grpc.aio.AioRpcError as error:
                     self.errors.append(error.code().name)
+                except grpc.aio.UsageError:
+                    # Its replica is gone, and its channel closed: it is the others' turn.
+                    self.errors.append("GONE")
                 await asyncio.sleep(0.1)
 
     def _take(self, answer: pb.SubscribeResponse) -> None:

@@ -10,8 +10,10 @@ import sys
 from collections.abc import AsyncIterator
 
 import codestudio
+import prometheus_client
 import pytest
 
+from services.chassis import context
 from services.devstack import ports
 from services.devstack.stack import Stack
 from tests.integration.collaboration import fleet, rig
@@ -111,6 +113,55 @@ async def test_a_subscription_outlives_its_replica(instances: Fleet, parts: rig.
                 one.payload["text"] for one in told if isinstance(one, codestudio.MessageEvent)
             ] == [f"{number}" for number in range(5)]
             await events.aclose()
+
+
+async def test_a_subscription_outlives_a_service_that_is_slow(
+    instances: Fleet, parts: rig.Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on where a replica did not learn in time whose the instance is."""
+    ada, bob = await instances.instance("ada"), await instances.instance("bob")
+    port = ports.any_free_port()
+    async with instances.replica() as other, client(port, parts, "bob") as bobs:
+        async with instances.replica(port=port):
+            events = bobs.events.subscribe(bob, types=[codestudio.ActivityType.MESSAGE])
+            await events.start()
+        reading = asyncio.create_task(take(events, 1))
+        with monkeypatch.context() as shortened:
+            shortened.setattr(context, "DEFAULT_TIMEOUT", 0.2)
+            before = out_of_time()
+            async with silent() as mesh, instances.replica(port=port, mesh_address=mesh):
+                async with asyncio.timeout(20):
+                    while out_of_time() == before:
+                        await asyncio.sleep(0.05)
+        await other.send(ada, bob, "one")
+        async with instances.replica(port=port):
+            (told,) = await reading
+            assert isinstance(told, codestudio.MessageEvent)
+            assert told.payload == {"text": "one"}
+        await events.aclose()
+
+
+@contextlib.asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """Give the address of something that takes connections and says nothing."""
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    yield f"{host}:{port}"
+    server.close()
+    for writer in held:
+        writer.close()
+
+
+def out_of_time() -> float:
+    """Tell how many subscriptions were refused because others were slow."""
+    labels = {
+        "grpc_service": "codestudio.collaboration.v1.CollaborationService",
+        "grpc_method": "Subscribe",
+        "grpc_code": "DEADLINE_EXCEEDED",
+    }
+    found = prometheus_client.REGISTRY.get_sample_value("grpc_server_handled_total", labels)
+    return found or 0.0
 
 
 async def test_what_cannot_begin_is_refused_at_once(
