@@ -21,7 +21,7 @@ class UsageSample(NamedTuple):
     memory_bytes: float
     """Memory at its end."""
     storage_bytes: float
-    """Disk at its end."""
+    """Disk, as found by the last look at the files; so far, until the first has ended."""
     processes: int
     """Processes at its end; 0 while the instance was stopped."""
 
@@ -51,6 +51,8 @@ class InstanceUsage(NamedTuple):
     """How it is held to its limits; empty while it is stopped."""
     limit_events: tuple[_limits.LimitEvent, ...] = ()
     """What was done lately to hold it to them, oldest first."""
+    storage_time: datetime.datetime | None = None
+    """When the files were looked at whose size `current` gives; None before the first has ended."""
 
 
 class ResourceUsage(_messages.View[resource_service_pb2.ResourceUsage]):
@@ -178,4 +180,5 @@ def _usage(message: resource_service_pb2.InstanceUsage) -> InstanceUsage:
         history=tuple(_sample(each) for each in message.history),
         enforcement=tuple(map(_limits.enforcement, message.enforcement)),
         limit_events=tuple(map(_limits.event, message.limit_events)),
+        storage_time=_messages.time(message, "storage_time"),
     )

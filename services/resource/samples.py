@@ -19,9 +19,11 @@ class Sample:
     memory: int
     """Bytes at its end; of processes, the share of memory that is theirs (PSS)."""
     storage: int
-    """Bytes on disk at its end; looked at once a minute or less often."""
+    """Bytes on disk, as the last look found that ended before; once a minute or less often."""
     processes: int
     """How many there were; 0 while it was stopped."""
+    storage_at: datetime.datetime | None = None
+    """When that look began; None where none had ended, and in samples of another life."""
 
 
 class History:

@@ -91,6 +91,8 @@ def usage(
     if now is not None:
         message.current.CopyFrom(sample(now))
         message.processes = now.processes
+        if now.storage_at is not None:
+            message.storage_time.FromDatetime(now.storage_at)
     if limits is not None:
         message.limits.CopyFrom(write_resources(limits))
         if now is not None:

@@ -13,6 +13,7 @@ from services.chassis import clock, errors
 from services.resource.archive import Archive
 from services.resource.runtimes import Runtime
 from services.resource.samples import History, Sample, at
+from services.resource.workload import Measurement
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ MEMORY = Gauge("codestudio_usage_memory_bytes", "Memory in use, in bytes.", ("na
 STORAGE = Gauge("codestudio_usage_storage_bytes", "Disk in use, in bytes.", ("namespace",))
 
 _FRESH_SECONDS = 1.0
-"""Samples taken on demand are at least this far apart, however many ask."""
+"""New instances are measured on demand at most this often, however many ask."""
 
 
 class Usage:
@@ -58,7 +59,9 @@ class Usage:
         # Gone since the measurement that is under way began.
         self._left: set[str] = set()
         self._current: dict[str, Sample] = {}
-        self._sampled_at = -_FRESH_SECONDS
+        # Of those the next sample will be the first of.
+        self._early: dict[str, Sample] = {}
+        self._asked_at = -_FRESH_SECONDS
         self._sampling = asyncio.Lock()
 
     @property
@@ -93,16 +96,23 @@ class Usage:
             MISSED.inc(max(0.0, (time.time() - tick) // self.resolution))
 
     async def current(self) -> dict[str, Sample]:
-        """Give the newest sample of every instance; takes one now for those that have none.
+        """Give the newest sample of every instance; measures those now that have none.
+
+        These have used what they used since they began; the samples' own stretches stay as they
+        are, however often somebody asks.
 
         Raises errors.Unavailable while the runtime cannot tell.
         """
         known = {workload.instance_id for workload in self._runtime.list()}
         async with self._sampling:
-            is_old = time.monotonic() - self._sampled_at >= _FRESH_SECONDS
-            if is_old and not known <= self._current.keys():
-                await self._measure()
-        return {name: one for name, one in self._current.items() if name in known}
+            new = known - self._current.keys() - self._early.keys()
+            if new and time.monotonic() - self._asked_at >= _FRESH_SECONDS:
+                self._left.clear()
+                measured = await self._runtime.measure_new(new)
+                self._asked_at = time.monotonic()
+                self._early |= self._samples(measured)
+        found = self._early | self._current
+        return {name: one for name, one in found.items() if name in known}
 
     def history(self, instance_id: str) -> list[Sample]:
         """Give the samples of an instance's last hour, oldest first; gaps are gaps."""
@@ -115,6 +125,7 @@ class Usage:
         """
         self._history.forget(instance_id)
         self._current.pop(instance_id, None)
+        self._early.pop(instance_id, None)
         if self._unread is not None:
             self._unread.discard(instance_id)
         self._left.add(instance_id)
@@ -129,16 +140,18 @@ class Usage:
 
     async def _sample(self) -> None:
         async with self._sampling:
-            await self._measure()
+            self._left.clear()
+            with SECONDS.time():
+                measured = await self._runtime.measure()
+            self._current = self._samples(measured)
+            self._early = {
+                name: one for name, one in self._early.items() if name not in self._current
+            }
 
-    async def _measure(self) -> None:
-        self._left.clear()
-        with SECONDS.time():
-            measured = await self._runtime.measure()
-        self._sampled_at = time.monotonic()
+    def _samples(self, measured: Mapping[str, Measurement]) -> dict[str, Sample]:
         now = clock.now()
-        self._current = {
-            name: Sample(now, one.cpu_cores, one.memory, one.storage, one.processes)
+        return {
+            name: Sample(now, one.cpu_cores, one.memory, one.storage, one.processes, one.storage_at)
             for name, one in measured.items()
             if name not in self._left
         }

@@ -137,6 +137,9 @@ class Measurement:
     memory: int
     """Bytes."""
     storage: int
-    """Bytes on disk."""
+    """Bytes on disk, as of `storage_at`."""
+    storage_at: datetime.datetime | None
+    """When its files were looked at; None while the first look goes on, and `storage` is what it
+    has counted so far."""
     processes: int
     """How many it has."""

@@ -22,6 +22,7 @@ from services.resource import rightsizing
 from services.resource.runtimes.local import procfs, warden, wards
 from services.resource.runtimes.local.activity import MEASURED, Observer
 from services.resource.runtimes.local.directories import InstanceRoot
+from services.resource.runtimes.local.disks import Disks
 from services.resource.runtimes.local.measure import Meter
 from services.resource.workload import Resources
 from tests.bench import figures
@@ -39,10 +40,16 @@ def measure() -> dict[str, Any]:
         root = InstanceRoot(Path(directory))
         for name in roots:
             root.of(name).create()
-        meter = Meter(stack_id=_STACK, root=root, observer=Observer(root=root, thresholds=MEASURED))
+        known = Disks(root)
+        observer = Observer(root=root, thresholds=MEASURED)
+        meter = Meter(stack_id=_STACK, disks=known, observer=observer)
         held = {name: wards.Held(one, _LIMITS, True) for name, one in roots.items()}
         policy = wards.Policy(groups=False)
-        keeper = warden.Warden(stack_id=_STACK, root=root, meter=meter, policy=policy)
+        for name in roots:
+            known.used(name)
+        while known.turn():
+            pass
+        keeper = warden.Warden(stack_id=_STACK, root=root, disks=known, policy=policy)
         pids = [one.pid for one in procfs.read_table().values() if one.stack_id == _STACK]
         baseline = _seconds(lambda: [_psutil(pid) for pid in pids])
         sample = _seconds(lambda: meter.measure(roots, ()))

@@ -1,6 +1,6 @@
 """Runtimes: the only code that knows whether editors are processes or pods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from services.resource.changes import Changes
@@ -56,7 +56,16 @@ class Runtime(Protocol):
         """
 
     async def measure(self) -> Mapping[str, Measurement]:
-        """Measure all workloads that run and the disk of those that do not."""
+        """Measure all workloads that run and the disk of those that do not.
+
+        CPU is the mean since the last call.
+        """
+
+    async def measure_new(self, instance_ids: Collection[str]) -> Mapping[str, Measurement]:
+        """Measure workloads that no `measure` saw yet, for which it changes nothing.
+
+        CPU is the mean since their processes began.
+        """
 
     def activity(self, instance_id: str) -> Activity | None:
         """Give when the workload was last used, as of the last `measure`; None if unknown."""

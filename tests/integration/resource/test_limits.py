@@ -1,9 +1,11 @@
 """Instances are held to their limits: with real processes, which try to pass them."""
 
+import asyncio
 import dataclasses
 import os
 import resource
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import prometheus_client
@@ -12,17 +14,19 @@ import pytest
 from services.resource.limits import Means, Resource
 from services.resource.runtimes.local import (
     LocalRuntime,
-    measure,
+    disks,
     prlimit,
     procfs,
     readiness,
     victims,
     wards,
 )
+from services.resource.runtimes.local.directories import Directories
 from services.resource.workload import Phase, Resources
 from tests.integration.resource import rig
 
 MIB = 2**20
+GREEDY = "import time\nheld = bytearray(300 * 2**20)\ntime.sleep(600)\n"
 CHILD_READY = "open('ready', 'w').close()\n"
 
 
@@ -33,8 +37,8 @@ def sized(**changes: int) -> Resources:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at disks as often as at everything else."""
-    for name in ("_DISK_EVERY", "_NEAR_EVERY", "_HURRIED_EVERY"):
-        monkeypatch.setattr(measure, name, 0.05)
+    for name in ("_EVERY", "_NEAR_EVERY", "_HURRIED_EVERY"):
+        monkeypatch.setattr(disks, name, 0.05)
 
 
 def looks() -> float:
@@ -74,8 +78,7 @@ async def test_a_greedy_process_is_ended_and_the_editor_is_not(
     runtime: LocalRuntime, stack_id: str, port_base: int
 ) -> None:
     """Above its limit of memory the largest process ends, with a reason for people to read."""
-    greedy = "import time\nheld = bytearray(300 * 2**20)\ntime.sleep(600)\n"
-    await runtime.apply(rig.spec("blue", port_base, sized(memory=200 * MIB), CHILD=greedy))
+    await runtime.apply(rig.spec("blue", port_base, sized(memory=200 * MIB), CHILD=GREEDY))
     ready = await rig.reach(runtime, "blue", Phase.READY)
     message = await told(runtime, "blue", Resource.MEMORY)
     assert message.startswith("Memory limit 200Mi exceeded (")
@@ -145,6 +148,47 @@ async def test_a_full_disk_stops_writes_until_files_are_removed(
         one.unlink()
     await rig.until(lambda: resource.prlimit(root.pid, resource.RLIMIT_FSIZE)[0] == 20 * MIB)
     assert "writes go on" in await told(runtime, "blue", Resource.STORAGE)
+
+
+async def test_a_huge_tree_holds_up_nobody_else(
+    runtime: LocalRuntime,
+    stack_id: str,
+    port_base: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While one developer's files are walked all the time, all others are held and measured."""
+    walk = Directories.walk
+    closed = []
+
+    def endless(directories: Directories) -> Generator[int]:
+        if directories.root.name != "huge":
+            yield from walk(directories)
+            return
+        try:
+            while True:
+                time.sleep(0.02)
+                yield MIB
+        finally:
+            closed.append(directories)
+
+    monkeypatch.setattr(Directories, "walk", endless)
+    await runtime.apply(rig.spec("huge", port_base, sized(memory=200 * MIB), CHILD=GREEDY))
+    small = sized(storage=20 * MIB)
+    await runtime.apply(rig.spec("blue", port_base + 100, small, CHILD=WRITER))
+    await rig.reach(runtime, "blue", Phase.READY)
+    await told(runtime, "blue", Resource.STORAGE)
+    await told(runtime, "huge", Resource.MEMORY)  # of itself only the disk is not known
+    async with asyncio.timeout(20):
+        measured = await runtime.measure()
+    assert measured["blue"].storage > 20 * MIB
+    assert measured["blue"].storage_at is not None
+    assert measured["huge"].memory > MIB
+    assert measured["huge"].storage >= MIB, "what was counted so far"
+    assert measured["huge"].storage_at is None
+    assert not closed
+    await runtime.delete("huge")
+    await rig.until(lambda: closed)
+    assert rig.members(stack_id, "huge") == []
 
 
 async def test_a_raised_limit_lets_writes_go_on(

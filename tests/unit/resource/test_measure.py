@@ -1,60 +1,80 @@
-"""How often the disk of an instance is looked at."""
+"""What the processor time of instances is a mean of."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from services.resource.runtimes.local import measure
+from services.resource.runtimes.local import procfs
 from services.resource.runtimes.local.activity import MEASURED, Observer
 from services.resource.runtimes.local.directories import InstanceRoot
+from services.resource.runtimes.local.disks import Disks
+from services.resource.runtimes.local.measure import Meter
 
-MIB = 2**20
+WORKED = 20
+"""Ticks of processor time that are seen beside anything else."""
 
 
 @pytest.fixture
-def meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> measure.Meter:
-    """Give a meter that looks once in a long while, unless there is a reason."""
-    monkeypatch.setattr(measure, "_DISK_EVERY", 1e9)
-    for name in ("_NEAR_EVERY", "_NEAR_SHARE", "_HURRIED_EVERY", "_HURRIED_SHARE"):
-        monkeypatch.setattr(measure, name, 0)
+def busy() -> Iterator[procfs.Identity]:
+    """Give a process that computes."""
+    program = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(program, start_new_session=True) as process:  # ours is never counted
+        found = procfs.look(process.pid)
+        assert found is not None
+        yield found.identity
+        process.kill()
+
+
+@pytest.fixture
+def meter(tmp_path: Path) -> Meter:
     root = InstanceRoot(tmp_path)
-    root.of("red").create()
-    return measure.Meter(
-        stack_id="test", root=root, observer=Observer(root=root, thresholds=MEASURED)
-    )
+    observer = Observer(root=root, thresholds=MEASURED)
+    return Meter(stack_id=f"test-{os.getpid()}", disks=Disks(root), observer=observer)
 
 
-def write(tmp_path: Path, size: int) -> None:
-    (tmp_path / "instances/red/workspace" / f"file-{size}").write_bytes(os.urandom(size))
+def ticks(identity: procfs.Identity) -> int:
+    found = procfs.look(identity.pid)
+    assert found is not None
+    return found.ticks
 
 
-def test_without_a_reason_it_is_remembered(meter: measure.Meter, tmp_path: Path) -> None:
-    """A walk is not repeated soon, however often somebody asks."""
-    before = meter.disk("red", limit=1024 * MIB)
-    write(tmp_path, MIB)
-    assert meter.disk("red", limit=1024 * MIB) == before
+def work(identity: procfs.Identity) -> None:
+    """Let it compute for a while."""
+    enough = ticks(identity) + WORKED
+    os.kill(identity.pid, signal.SIGCONT)
+    deadline = time.monotonic() + 60
+    while ticks(identity) < enough:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(identity.pid, signal.SIGSTOP)
 
 
-def test_near_its_limit_or_waited_for_it_is_looked_at(meter: measure.Meter, tmp_path: Path) -> None:
-    """Close to the limit, and while writes are stopped, changes are seen soon."""
-    write(tmp_path, 9 * MIB + MIB // 2)
-    assert meter.disk("red", limit=10 * MIB) < 10 * MIB
-    write(tmp_path, MIB)
-    assert meter.disk("red", limit=10 * MIB) > 10 * MIB
-    write(tmp_path, 2 * MIB)
-    assert meter.disk("red", hurried=True) > 12 * MIB
+def test_who_asks_in_between_shortens_no_sample(meter: Meter, busy: procfs.Identity) -> None:
+    """The next sample is the mean since the sample before, whatever was asked meanwhile."""
+    running = {"red": busy}
+    work(busy)
+    meter.measure(running, ())
+    began, had = time.monotonic(), ticks(busy)
+    work(busy)
+    used = (ticks(busy) - had) / procfs.TICKS
+    # All it did is in the stretch; from here to the sample nothing is done.
+    early = meter.measure_new(running, ())["red"]
+    assert early.cpu_cores > 0
+    cores = meter.measure(running, ())["red"].cpu_cores
+    assert cores >= 0.9 * used / (time.monotonic() - began)
 
 
-def test_a_file_system_that_fills_is_a_reason(
-    meter: measure.Meter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So much written anywhere that it may have been this instance is looked into."""
-    free = [1000 * MIB]
-    monkeypatch.setattr(InstanceRoot, "free", lambda _: free[0])
-    meter.disk("red", limit=10 * MIB)
-    write(tmp_path, 6 * MIB)
-    free[0] -= 3 * MIB
-    assert meter.disk("red", limit=10 * MIB) < MIB
-    free[0] -= 3 * MIB
-    assert meter.disk("red", limit=10 * MIB) > 6 * MIB
+def test_a_new_one_is_measured_from_its_beginning(meter: Meter, busy: procfs.Identity) -> None:
+    """Asked for before its first sample, it has used what it used since it was started."""
+    work(busy)
+    found = meter.measure_new({"red": busy}, ["blue"])
+    lives = time.clock_gettime(time.CLOCK_BOOTTIME) - busy.started / procfs.TICKS
+    assert found["red"].cpu_cores >= WORKED / procfs.TICKS / (lives + 1)
+    assert found["red"].processes == 1
+    assert (found["blue"].cpu_cores, found["blue"].processes) == (0, 0)

@@ -12,9 +12,8 @@ import pytest
 
 from services.resource.limits import Resource
 from services.resource.runtimes.local import LocalRuntime, procfs, wards
-from services.resource.runtimes.local.activity import MEASURED, Observer
 from services.resource.runtimes.local.directories import InstanceRoot
-from services.resource.runtimes.local.measure import Meter
+from services.resource.runtimes.local.disks import Disks, Found
 from services.resource.runtimes.local.warden import Warden
 from services.resource.workload import Resources
 
@@ -34,29 +33,34 @@ def held() -> Iterator[wards.Held]:
 
 
 @pytest.fixture
-def meter(tmp_path: Path) -> Meter:
+def disks(tmp_path: Path) -> Disks:
+    """Know the disk of two instances."""
     root = InstanceRoot(tmp_path)
-    root.of("red").create()
-    return Meter(stack_id="test", root=root, observer=Observer(root=root, thresholds=MEASURED))
+    found = Disks(root)
+    for name in ("green", "red"):
+        root.of(name).create()
+        found.used(name)
+        assert found.turn()
+    return found
 
 
 @pytest.fixture
-def warden(tmp_path: Path, meter: Meter) -> Warden:
+def warden(tmp_path: Path, disks: Disks) -> Warden:
     policy = wards.Policy(groups=False)
-    return Warden(stack_id="test", root=InstanceRoot(tmp_path), meter=meter, policy=policy)
+    return Warden(stack_id="test", root=InstanceRoot(tmp_path), disks=disks, policy=policy)
 
 
 @pytest.fixture
-def _gone_meanwhile(warden: Warden, meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+def _gone_meanwhile(warden: Warden, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it be forgotten after it was measured, before anything is told of it."""
-    measured = meter.disk
+    measured = disks.used
 
-    def disk(instance_id: str, *, limit: int = 0, hurried: bool = False) -> int:
-        size = measured(instance_id, limit=limit, hurried=hurried)
+    def used(instance_id: str, *, limit: int = 0, hurried: bool = False) -> Found:
+        found = measured(instance_id, limit=limit, hurried=hurried)
         warden.forget(instance_id)
-        return size
+        return found
 
-    monkeypatch.setattr(meter, "disk", disk)
+    monkeypatch.setattr(disks, "used", used)
 
 
 @pytest.mark.usefixtures("_gone_meanwhile")
@@ -80,6 +84,39 @@ def test_one_that_is_gone_does_not_come_back(warden: Warden, held: wards.Held) -
     warden.admit("red", LIMITS, held.root)
     warden.look(running)
     assert len(warden.events("red")) == 1, "another of that name is not held"
+
+
+@pytest.mark.parametrize("broken", ["green", "red"])
+def test_an_error_on_one_ends_the_look_at_no_other(
+    warden: Warden,
+    disks: Disks,
+    held: wards.Held,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whichever it is: the others are held; it is counted each time, and told once."""
+    measured = disks.used
+    works = False
+
+    def used(instance_id: str, *, limit: int = 0, hurried: bool = False) -> Found:
+        if instance_id == broken and not works:
+            raise KeyError(instance_id)
+        return measured(instance_id, limit=limit, hurried=hurried)
+
+    monkeypatch.setattr(disks, "used", used)
+    other = "red" if broken == "green" else "green"
+    before = _counted("codestudio_limit_instances_failed_total")
+    for _ in range(3):
+        warden.look({"green": held, "red": held})
+    assert [one.resource for one in warden.events(other)] == [Resource.STORAGE]
+    assert warden.events(broken) == []
+    assert _counted("codestudio_limit_instances_failed_total") == before + 3
+    works = True
+    warden.look({"green": held, "red": held})
+    assert [one.resource for one in warden.events(broken)] == [Resource.STORAGE]
+    assert _counted("codestudio_limit_instances_failed_total") == before + 3
+    assert capsys.readouterr().out.count("limits of one instance were not looked at") == 1
 
 
 async def test_a_look_that_fails_is_followed_by_the_next(
@@ -106,7 +143,7 @@ async def test_a_look_that_fails_is_followed_by_the_next(
         loop.call_soon_threadsafe(seen_again.set)
 
     monkeypatch.setattr(runtime._warden, "look", look)
-    before = _failed()
+    before = _counted("codestudio_limit_looks_failed_total")
     task = asyncio.create_task(runtime.run())
     try:
         async with asyncio.timeout(30):
@@ -115,10 +152,10 @@ async def test_a_look_that_fails_is_followed_by_the_next(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    assert _failed() == before + 1
+    assert _counted("codestudio_limit_looks_failed_total") == before + 1
 
 
-def _failed() -> float:
-    found = prometheus_client.REGISTRY.get_sample_value("codestudio_limit_looks_failed_total")
+def _counted(name: str) -> float:
+    found = prometheus_client.REGISTRY.get_sample_value(name)
     assert found is not None
     return found

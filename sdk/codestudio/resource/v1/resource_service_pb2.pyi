@@ -129,7 +129,7 @@ class UsageSample(_message.Message):
     def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cpu_cores: _Optional[float] = ..., memory_bytes: _Optional[float] = ..., storage_bytes: _Optional[float] = ..., processes: _Optional[int] = ...) -> None: ...
 
 class InstanceUsage(_message.Message):
-    __slots__ = ("instance_id", "namespace", "current", "limits", "cpu_ratio", "memory_ratio", "storage_ratio", "processes", "history", "enforcement", "limit_events")
+    __slots__ = ("instance_id", "namespace", "current", "limits", "cpu_ratio", "memory_ratio", "storage_ratio", "processes", "history", "enforcement", "limit_events", "storage_time")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     CURRENT_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +141,7 @@ class InstanceUsage(_message.Message):
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     ENFORCEMENT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_TIME_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     namespace: str
     current: UsageSample
@@ -152,7 +153,8 @@ class InstanceUsage(_message.Message):
     history: _containers.RepeatedCompositeFieldContainer[UsageSample]
     enforcement: _containers.RepeatedCompositeFieldContainer[Enforcement]
     limit_events: _containers.RepeatedCompositeFieldContainer[LimitEvent]
-    def __init__(self, instance_id: _Optional[str] = ..., namespace: _Optional[str] = ..., current: _Optional[_Union[UsageSample, _Mapping]] = ..., limits: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., cpu_ratio: _Optional[float] = ..., memory_ratio: _Optional[float] = ..., storage_ratio: _Optional[float] = ..., processes: _Optional[int] = ..., history: _Optional[_Iterable[_Union[UsageSample, _Mapping]]] = ..., enforcement: _Optional[_Iterable[_Union[Enforcement, _Mapping]]] = ..., limit_events: _Optional[_Iterable[_Union[LimitEvent, _Mapping]]] = ...) -> None: ...
+    storage_time: _timestamp_pb2.Timestamp
+    def __init__(self, instance_id: _Optional[str] = ..., namespace: _Optional[str] = ..., current: _Optional[_Union[UsageSample, _Mapping]] = ..., limits: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., cpu_ratio: _Optional[float] = ..., memory_ratio: _Optional[float] = ..., storage_ratio: _Optional[float] = ..., processes: _Optional[int] = ..., history: _Optional[_Iterable[_Union[UsageSample, _Mapping]]] = ..., enforcement: _Optional[_Iterable[_Union[Enforcement, _Mapping]]] = ..., limit_events: _Optional[_Iterable[_Union[LimitEvent, _Mapping]]] = ..., storage_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Enforcement(_message.Message):
     __slots__ = ("resource", "means", "limited", "message")

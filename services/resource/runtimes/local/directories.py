@@ -10,7 +10,7 @@ import itertools
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from services.resource.runtimes.local import sizes
@@ -117,13 +117,13 @@ class Directories:
             directory = inner
         return directory
 
-    def size(self) -> int:
-        """Add up the disk blocks of all files, in bytes, as `du` does. May take long."""
+    def walk(self) -> Generator[int]:
+        """Add up the disk blocks of all files, in bytes, in short steps; see `sizes.walk`."""
         try:
             top = self.open_directory()
         except OSError:  # gone meanwhile, or exchanged
-            return 0
-        return sizes.add_up(top)
+            return
+        yield from sizes.walk(top)
 
     def _furnish(self) -> None:
         """Give a new home what the system gives new homes: a shell with a useful prompt."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import weakref
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from services.resource.runtimes.local import adoption, ending, logfile, procfs, 
 from services.resource.runtimes.local.activity import MEASURED, Observer, Thresholds
 from services.resource.runtimes.local.background import Background
 from services.resource.runtimes.local.directories import InstanceRoot
+from services.resource.runtimes.local.disks import Disks
 from services.resource.runtimes.local.editors import Editors
 from services.resource.runtimes.local.measure import Meter
 from services.resource.runtimes.local.notices import write_notice
@@ -38,6 +39,8 @@ _RESYNC_EVERY = 10.0
 _LOCK_RETRY = 0.2
 _LEFTOVERS_GRACE = 1.0
 """Seconds that what a dead editor left behind may take to end: its next start waits for it."""
+_FIRST_WALK = 1.0
+"""Seconds that who asks for a new instance's usage waits for the first look at its disk."""
 
 _POLICY = wards.Policy()
 
@@ -72,7 +75,8 @@ class LocalRuntime:
         self._root = InstanceRoot(container_root)
         self._background = Background()
         self._observer = Observer(root=self._root, thresholds=thresholds)
-        self._meter = Meter(stack_id=stack_id, root=self._root, observer=self._observer)
+        self._disks = Disks(self._root)
+        self._meter = Meter(stack_id=stack_id, disks=self._disks, observer=self._observer)
         self._measuring = asyncio.Lock()
         self._editors = Editors(
             state=self._state,
@@ -87,7 +91,7 @@ class LocalRuntime:
             on_exit=self._clean_soon,
         )
         self._warden = warden.Warden(
-            stack_id=stack_id, root=self._root, meter=self._meter, policy=limits
+            stack_id=stack_id, root=self._root, disks=self._disks, policy=limits
         )
         self._look_every = look_every
         self._look = asyncio.Event()
@@ -119,6 +123,7 @@ class LocalRuntime:
             await self._take_over()
             self._is_ready = True
             self._background.start(self._free_disk())
+            self._background.start(self._disks.run())
             self._background.start(self._hold())
             while True:
                 await self._end_leftovers()
@@ -180,6 +185,16 @@ class LocalRuntime:
             idle = [instance_id for instance_id in known if instance_id not in running]
             return await asyncio.to_thread(self._meter.measure, running, idle)
 
+    async def measure_new(self, instance_ids: Collection[str]) -> Mapping[str, Measurement]:
+        """See Runtime. Waits a moment for the first look at their disks."""
+        self._check_ready()
+        await self._disks.wait_known(instance_ids, _FIRST_WALK)
+        running = {
+            name: one for name, one in self._editors.running().items() if name in instance_ids
+        }
+        idle = [name for name in instance_ids if name not in running]
+        return await asyncio.to_thread(self._meter.measure_new, running, idle)
+
     def enforcement(self, instance_id: str, resources: Resources) -> Sequence[Enforcement]:
         """See Runtime."""
         return self._warden.enforcement(instance_id, resources)
@@ -237,6 +252,7 @@ class LocalRuntime:
             self._background.start(self._free_disk())
         self._state.remove(instance_id)
         self._warden.forget(instance_id)
+        self._disks.forget(instance_id)
         await self._state.save(instance_id)
 
     async def _end(self, instance_id: str, grace: float) -> None:
@@ -258,8 +274,7 @@ class LocalRuntime:
                     await self._look.wait()
             self._look.clear()
             try:
-                async with self._measuring:
-                    await asyncio.to_thread(self._warden.look, self._held())
+                await asyncio.to_thread(self._warden.look, self._held())
             except Exception:  # noqa: BLE001 - it outlives whatever it looks at
                 # Whatever it was: without the next look nobody is held to anything any more.
                 warden.FAILED.inc()

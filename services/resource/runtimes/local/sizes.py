@@ -1,12 +1,16 @@
 """Adds up what a tree of files takes on disk, while its owner may change it in any way."""
 
 import dataclasses
+import itertools
 import os
 import stat
+from collections.abc import Generator
 
 _BLOCK = 512
 _OPEN = 32
 """Directories open at a time; of those above, only which they are is kept."""
+_STEP = 256
+"""Entries looked at in one step, at most: some milliseconds, however large a directory is."""
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 """How a directory is opened, and never what a symlink in its place leads to."""
@@ -21,54 +25,58 @@ class _Level:
     """Directories in it that are still to be looked into."""
 
 
-def add_up(top: int) -> int:
+def walk(top: int) -> Generator[int]:
     """Add up the disk blocks of all files in an open directory, in bytes, as `du` does.
 
-    Closes it. Each directory is opened by its name in the one above: exchanged for a symlink
-    meanwhile it is not followed. What is moved away meanwhile may be missing. Neither depth nor
-    the length of paths stops it.
+    Gives what each of many short steps found; their sum is the size. Closes the directory, also
+    when it is closed itself before its end. Each directory is opened by its name in the one
+    above: exchanged for a symlink meanwhile it is not followed. What is moved away meanwhile may
+    be missing. Neither depth nor the length of paths stops it.
     """
     linked: set[tuple[int, int]] = set()
     path: list[_Level] = []
-    total = _enter(path, top, linked)
     try:
+        yield from _enter(path, top, linked)
         while path:
             if path[-1].inner:
-                total += _descend(path, linked)
+                yield from _descend(path, linked)
             else:
                 _ascend(path)
     finally:
         for level in path:
             _close(level)
-    return total
 
 
-def _descend(path: list[_Level], linked: set[tuple[int, int]]) -> int:
+def _descend(path: list[_Level], linked: set[tuple[int, int]]) -> Generator[int]:
     above = path[-1]
     try:
         directory = os.open(above.inner.pop(), DIRECTORY, dir_fd=above.descriptor)
     except OSError:  # gone meanwhile, exchanged, or closed to us
-        return 0
-    return _enter(path, directory, linked)
+        return
+    yield from _enter(path, directory, linked)
 
 
-def _enter(path: list[_Level], directory: int, linked: set[tuple[int, int]]) -> int:
+def _enter(path: list[_Level], directory: int, linked: set[tuple[int, int]]) -> Generator[int]:
     status = os.fstat(directory)
     level = _Level(directory, (status.st_dev, status.st_ino), [])
     path.append(level)
     if len(path) > _OPEN + 1:
         # Never the first: where the way back is lost, it begins there.
         _close(path[-_OPEN - 1])
-    return _look_into(level, linked)
+    yield from _look_into(level, linked)
 
 
-def _look_into(level: _Level, linked: set[tuple[int, int]]) -> int:
-    size = 0
+def _look_into(level: _Level, linked: set[tuple[int, int]]) -> Generator[int]:
     try:
-        with os.scandir(level.descriptor) as found:
-            entries = list(found)
+        with os.scandir(level.descriptor) as entries:
+            while some := list(itertools.islice(entries, _STEP)):
+                yield _sum(some, level, linked)
     except OSError:
-        return 0
+        return
+
+
+def _sum(entries: list["os.DirEntry[str]"], level: _Level, linked: set[tuple[int, int]]) -> int:
+    size = 0
     for entry in entries:
         try:
             status = entry.stat(follow_symlinks=False)

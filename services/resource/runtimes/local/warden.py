@@ -19,7 +19,7 @@ Everything done is an event, and a line in the instance's own log.
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -36,7 +36,7 @@ from services.resource.runtimes.local import (
     victims,
 )
 from services.resource.runtimes.local.directories import InstanceRoot
-from services.resource.runtimes.local.measure import Meter
+from services.resource.runtimes.local.disks import Disks
 from services.resource.runtimes.local.processors import Processors
 from services.resource.runtimes.local.procfs import Identity, Process
 from services.resource.runtimes.local.wards import NEVER, Held, Policy, Ward
@@ -57,6 +57,10 @@ SECONDS = Histogram(
 FAILED = Counter(
     "codestudio_limit_looks_failed", "Looks at all instances that ended with an unforeseen error."
 )
+INSTANCES_FAILED = Counter(
+    "codestudio_limit_instances_failed",
+    "Looks at one instance that ended with an unforeseen error; the others were looked at.",
+)
 
 _STRIKES = 2
 _LET_GO = 0.98
@@ -74,18 +78,18 @@ class Warden:
     An instance may be admitted or forgotten during a look.
     """
 
-    def __init__(self, *, stack_id: str, root: InstanceRoot, meter: Meter, policy: Policy) -> None:
+    def __init__(self, *, stack_id: str, root: InstanceRoot, disks: Disks, policy: Policy) -> None:
         """Begin with nothing held.
 
         Args:
             stack_id: Marks what is ours.
             root: The instances' directories.
-            meter: Measures their disk.
+            disks: Knows how much of it they use.
             policy: What to hold them to.
         """
         self._stack_id = stack_id
         self._root = root
-        self._meter = meter
+        self._disks = disks
         self._policy = policy
         self._machine = frozenset(os.sched_getaffinity(0))
         self._processors = Processors(self._machine)
@@ -122,22 +126,21 @@ class Warden:
             for instance_id, held in running.items():
                 if instance_id not in self._forgotten:
                     ward = self._wards.setdefault(instance_id, Ward())
-                    members = self._members(table, instance_id, held.root)
-                    self._look_at(instance_id, ward, held, members)
+                    with self._alone(instance_id, ward):
+                        members = self._members(table, instance_id, held.root)
+                        self._look_at(instance_id, ward, held, members)
         for instance_id in self._wards.keys() - running.keys():
             ward = self._wards.get(instance_id, Ward())
-            ward.strikes, ward.stuck, ward.confined = 0, False, False
-            self._processors.forget(instance_id)
-            if self._groups is not None:
-                self._groups.remove(instance_id)
+            with self._alone(instance_id, ward):
+                ward.strikes, ward.stuck, ward.confined = 0, False, False
+                self._release(instance_id)
                 ward.reached = NEVER
         # Only now: what was looked at while it was forgotten goes too.
         for instance_id in tuple(self._forgotten):
-            self._wards.pop(instance_id, None)
-            self._processors.forget(instance_id)
-            if self._groups is not None:
-                self._groups.remove(instance_id)
+            ward = self._wards.pop(instance_id, Ward())
             self._forgotten.discard(instance_id)
+            with self._alone(instance_id, ward):
+                self._release(instance_id)
 
     def forget(self, instance_id: str) -> None:
         """Forget an instance that is gone; does not wait for a look."""
@@ -167,6 +170,25 @@ class Warden:
             means.processes(policy.most_processes, by_group="pids" in by),
         ]
 
+    @contextlib.contextmanager
+    def _alone(self, instance_id: str, ward: Ward) -> Iterator[None]:
+        """Let what goes wrong with one instance concern no other; told once until it goes well."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - the others are held whatever is wrong with one
+            INSTANCES_FAILED.inc()
+            if not ward.failing:
+                _log.exception("limits of one instance were not looked at", instance_id=instance_id)
+            ward.failing = True
+        else:
+            ward.failing = False
+
+    def _release(self, instance_id: str) -> None:
+        """Give back what the machine keeps for an instance of which nothing runs."""
+        self._processors.forget(instance_id)
+        if self._groups is not None:
+            self._groups.remove(instance_id)
+
     def _look_at(self, instance_id: str, ward: Ward, held: Held, members: list[Process]) -> None:
         self._hold_storage(instance_id, ward, held, members)
         if self._groups is not None:
@@ -180,7 +202,11 @@ class Warden:
         self, instance_id: str, ward: Ward, held: Held, members: list[Process]
     ) -> None:
         limit = held.limits.storage
-        used = self._meter.disk(instance_id, hurried=ward.full, limit=limit)
+        found = self._disks.used(instance_id, hurried=ward.full, limit=limit)
+        if found.at is None:
+            # Not known yet: what an earlier life of ours stopped is not let go meanwhile.
+            return
+        used = found.size
         full = used > limit * (_LET_GO if ward.full else 1)
         if full != ward.full:
             ward.full = full

@@ -48,6 +48,8 @@ class Ward:
     sizes: set[int] = dataclasses.field(default_factory=lambda: {0})
     """Limits of file size that were ours."""
     confined: bool = False
+    failing: bool = False
+    """Whether the last look at it failed, which was told."""
     reached: cgroups.Reached = NEVER
     events: "collections.deque[Event]" = dataclasses.field(
         default_factory=lambda: collections.deque(maxlen=_EVENTS)
