@@ -15,6 +15,7 @@ from services.collaboration import access, frames, measures, names, segments, tr
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.settings import CollaborationSettings
+from services.collaboration.share import Share
 from services.collaboration.standing import Standing
 from services.collaboration.subscriber import Subscriber
 
@@ -22,6 +23,8 @@ _log = structlog.get_logger(__name__)
 
 _ANSWERS_WAITING = 8
 """Answers to requests that may wait to be sent; then no further request is read."""
+_ANSWERS_BYTES = 1024**2
+"""Bytes of them that may wait: an answer may hold a whole document."""
 
 Request = collaborate_pb2.CollaborateRequest
 
@@ -63,6 +66,9 @@ class Session:
         self._event = asyncio.Event()
         self._room_for_answers = asyncio.Event()
         self._room_for_answers.set()
+        self._answered = self._sent = 0
+        """Bytes of answers that were made, and of those that were sent."""
+        self._share = Share(share=settings.connection_share, credit=settings.connection_credit)
         self._over = False
         self._standing = Standing(
             authenticator=authenticator, caller=caller, on_end=self._event.set
@@ -91,12 +97,15 @@ class Session:
             while True:
                 self._event.clear()
                 while self._answers or self._woken:
+                    answered = self._answered
                     for frame in self._due():
                         if opened:
                             await write(frame)
                         else:
                             opened = True
                             yield frame
+                    self._sent = answered
+                    self._bound()
                     self._sent_at = self._loop.time()
                 if self._over:
                     return
@@ -132,7 +141,6 @@ class Session:
         """Return what can be sent now."""
         found = list(self._answers)
         self._answers.clear()
-        self._room_for_answers.set()
         woken, self._woken = self._woken, {}
         for channel in woken:
             if self._channels.get(channel.number) is channel:
@@ -177,12 +185,15 @@ class Session:
                 if self._standing.ended is not None:
                     # Told by the writer; it may be waiting for a client that reads nothing.
                     return
+                answered = self._answered
                 try:
                     await self._handle(Request.FromString(raw))
                 except DecodeError:
                     raise errors.InvalidArgument(
                         "INVALID_MESSAGE", "That is not a message of this method's contract"
                     ) from None
+                if pause := self._share.spend(len(raw) + self._answered - answered):
+                    await asyncio.sleep(pause)
         except errors.DomainError as error:
             self._refuse(0, error)
         except Exception as error:  # noqa: BLE001 - told in-band, as everything on a stream
@@ -287,9 +298,17 @@ class Session:
 
     def _answer(self, frame: bytes) -> None:
         self._answers.append(frame)
-        if len(self._answers) >= _ANSWERS_WAITING:
-            self._room_for_answers.clear()
+        self._answered += len(frame)
+        self._bound()
         self._event.set()
+
+    def _bound(self) -> None:
+        """Read no further while answers wait that are many, or large."""
+        waiting = self._answered - self._sent
+        if len(self._answers) >= _ANSWERS_WAITING or waiting >= _ANSWERS_BYTES:
+            self._room_for_answers.clear()
+        else:
+            self._room_for_answers.set()
 
 
 def check_epoch(room: Room, epoch: str) -> None:

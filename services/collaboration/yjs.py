@@ -33,6 +33,7 @@ from services.collaboration.opening import Opening
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.settings import CollaborationSettings
+from services.collaboration.share import Share
 from services.collaboration.standing import Standing
 from services.collaboration.subscriber import Subscriber
 
@@ -106,6 +107,10 @@ class Yjs:
                     silence=self._settings.heartbeat_seconds,
                     compare_after=self._in_force.current.collaboration_sync_interval / 1000,
                     pace=self._settings.flush_per_socket,
+                    share=Share(
+                        share=self._settings.connection_share,
+                        credit=self._settings.connection_credit,
+                    ),
                 )
                 error = await client.serve()
         except errors.DomainError as refused:
@@ -167,12 +172,14 @@ class _Client:
         silence: float,
         compare_after: float,
         pace: float,
+        share: Share,
     ) -> None:
         self._socket = socket
         self._transport = transport
         self._room = room
         self._silence = silence
         self._compare_after = compare_after
+        self._share = share
         self._event = asyncio.Event()
         self._serving = False
         """Whether all there was is sent, and what comes may go straight to the connection."""
@@ -302,10 +309,12 @@ class _Client:
             # Made only when it can be sent, so that however many ask, one document is held.
             self._asked = None
             try:
-                found.append(yframes.step2(room.missing(asked)))
+                answer = yframes.step2(room.missing(asked))
             except errors.DomainError as error:
                 self._error = error
                 return found
+            self._share.spend(len(answer))
+            found.append(answer)
         if self._asked_who:
             self._asked_who = False
             who = room.awareness.everything()
@@ -335,6 +344,8 @@ class _Client:
                     raise self._standing.ended
                 if message.type is WSMsgType.BINARY:
                     self._handle(message.data)
+                    if pause := self._share.spend(len(message.data)):
+                        await asyncio.sleep(pause)
                 elif message.type is WSMsgType.TEXT:
                     raise errors.InvalidArgument("INVALID_MESSAGE", "Messages are binary")
         except errors.DomainError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 
 from services.devstack import ports
 from tests.integration.collaboration import rig
@@ -57,6 +58,11 @@ class Process:
                 return False
 
             await until(ready, "the service is ready", 60)
+
+    def memory(self) -> int:
+        """Tell how many bytes of memory it has."""
+        assert self._running is not None
+        return int(psutil.Process(self._running.pid).memory_info().rss)
 
     async def kill(self) -> None:
         """End it as `kill -9` does."""
