@@ -217,6 +217,11 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> DomainError:
             INTERNAL_ERROR if kind is Internal else name,
             (error.details() or "") if kind is not Internal else "A called service failed",
         )
+    return from_detail(detail, kind)
+
+
+def from_detail(detail: error_pb2.ErrorDetail, kind: type[DomainError]) -> DomainError:
+    """Return an error of that kind as another service told it: its code, message and facts."""
     domain_error = kind(
         detail.code,
         detail.message,

@@ -5,8 +5,6 @@ taken and given back, a write, a read, a wake-up. So what is asked for while as 
 as may be are under way waits and goes out together, and a lone call goes out at once.
 """
 
-import asyncio
-import collections
 import dataclasses
 import hashlib
 from collections.abc import Sequence
@@ -14,16 +12,13 @@ from typing import Any, Self
 
 from redis.exceptions import NoScriptError, RedisError
 
-from services.chassis import connectors, errors
+from services.chassis import connectors, errors, merging
 
 _PIPELINES = 2
 """Pipelines under way at once: while Redis works on one, the next is packed and sent."""
 
 _LONGEST = 256
 """Calls in a pipeline at most, so that no caller waits for a thousand others' answers."""
-
-_WAITING = 20_000
-"""Calls that may wait; at that number more are refused, since none would be in time."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,8 +54,16 @@ class Scripts:
 
     def __init__(self, *, redis: connectors.Redis) -> None:
         self._redis = redis
-        self._waiting: collections.deque[tuple[Call, asyncio.Future[Any]]] = collections.deque()
-        self._senders: set[asyncio.Task[None]] = set()
+        self._merged = merging.Merged[Call, Any](
+            self._pipeline,
+            name="send scripts",
+            at_once=_PIPELINES,
+            most=_LONGEST,
+            refusal=lambda: errors.Unavailable(
+                "REDIS_OVERLOADED",
+                f"{merging.WAITING} calls wait for Redis already; try again shortly",
+            ),
+        )
 
     async def run(self, call: Call) -> Any:
         """Run a script and give what it returns.
@@ -69,15 +72,7 @@ class Scripts:
             errors.Unavailable: Too many calls wait already (REDIS_OVERLOADED).
             redis.RedisError: It failed, or Redis cannot be reached.
         """
-        if len(self._waiting) >= _WAITING:
-            raise errors.Unavailable(
-                "REDIS_OVERLOADED", f"{_WAITING} calls wait for Redis already; try again shortly"
-            )
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((call, answer))
-        if len(self._senders) < _PIPELINES:
-            self._start()
-        return await answer
+        return await self._merged.ask(call)
 
     async def run_all(self, calls: Sequence[Call]) -> list[Any]:
         """Run many in order and give what each returns.
@@ -92,25 +87,6 @@ class Scripts:
                     raise outcome
                 found.append(outcome)
         return found
-
-    def _start(self) -> None:
-        sender = asyncio.create_task(self._send(), name="send scripts")
-        self._senders.add(sender)
-        sender.add_done_callback(self._senders.discard)
-
-    async def _send(self) -> None:
-        """Send what waits, pipeline after pipeline, until nothing does."""
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(_LONGEST, len(self._waiting)))]
-            try:
-                outcomes = await self._pipeline([call for call, _ in batch])
-            except BaseException as error:
-                known = error if isinstance(error, Exception) else ConnectionAbortedError()
-                _tell(batch, [known] * len(batch))
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                _tell(batch, outcomes)
 
     async def _pipeline(self, calls: Sequence[Call]) -> list[Any]:
         """Run calls, giving the exception of what failed in its place."""
@@ -135,13 +111,3 @@ class Scripts:
             pipeline.execute_command(*command)
         found: list[Any] = await pipeline.execute(raise_on_error=False)
         return found
-
-
-def _tell(batch: Sequence[tuple[Call, asyncio.Future[Any]]], outcomes: Sequence[Any]) -> None:
-    for (_, answer), outcome in zip(batch, outcomes, strict=True):
-        if answer.done():
-            continue  # whoever asked has gone
-        if isinstance(outcome, BaseException):
-            answer.set_exception(outcome)
-        else:
-            answer.set_result(outcome)

@@ -13,6 +13,7 @@ from codestudio.resource.v1 import (
 
 from services.chassis import errors, mesh
 from services.instance.record import InForce, Ports, Quota, Record
+from services.instance.reservations import Reservations
 from services.instance.workload import Activity, Phase, Workload
 
 _PHASES = {
@@ -98,16 +99,15 @@ class MeshPeers:
 
     def __init__(self, *, mesh: mesh.Mesh, stop_seconds: float, reserve_seconds: float) -> None:
         self._mesh = mesh
-        self._reserve_seconds = reserve_seconds
+        self._reservations = Reservations(mesh=mesh, seconds=reserve_seconds)
         self._stop_seconds = stop_seconds
 
     async def reserve_quota(self, record: Record, level: Quota) -> None:
         """Make the ledger hold what is right for a level."""
-        await self._quota.ReserveQuota(
+        await self._reservations.reserve(
             quota_service_pb2.ReserveQuotaRequest(
                 namespace=record.namespace, instance_id=record.id, amounts=amounts(record, level)
-            ),
-            timeout=self._reserve_seconds,
+            )
         )
 
     async def check_quota(self, record: Record, level: Quota) -> None:

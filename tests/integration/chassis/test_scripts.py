@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis import exceptions
 
-from services.chassis import connectors, errors, scripts
+from services.chassis import connectors, errors, merging, scripts
 from tests.integration.chassis import parts
 from tests.integration.quota.valkey import Valkey
 
@@ -103,7 +103,7 @@ async def test_too_many_waiting_are_refused(
     runner: scripts.Scripts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits is bounded; who comes then is told to come again."""
-    monkeypatch.setattr(scripts, "_WAITING", 10)
+    monkeypatch.setattr(merging, "WAITING", 10)
     outcomes = await asyncio.gather(
         *(runner.run(count("n")) for _ in range(20)), return_exceptions=True
     )

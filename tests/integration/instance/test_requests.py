@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -257,6 +258,34 @@ async def test_a_batch_answers_item_by_item(service: rig.Replica) -> None:
         )
 
 
+async def test_a_batch_reserves_its_quota_together(service: rig.Replica) -> None:
+    """A hundred creations ask for quota in a few calls; each is granted or refused by itself."""
+    world = service.parts.world
+    world.instances_limit = 60
+    ids = [f"many-{number:03d}" for number in range(100)]
+    answer = await service.stub.BatchCreateInstances(_stopped(ids), metadata=service.metadata)
+    assert (answer.created, answer.failed) == (60, 40)
+    assert world.calls["ReserveQuota"] + world.calls["BatchReserveQuota"] < 40
+    made = {one.instance.id for one in answer.results if one.HasField("instance")}
+    assert {one.error.code for one in answer.results if one.HasField("error")} == {"QUOTA_EXCEEDED"}
+    assert set(world.reservations) == made
+
+
+async def test_a_batch_whose_reservations_may_be_made_leaves_none(service: rig.Replica) -> None:
+    """Where Quota dies after it reserved, what was reserved is given back; a retry makes all."""
+    world = service.parts.world
+    lost = grpc.StatusCode.UNAVAILABLE, "SERVICE_UNAVAILABLE"
+    world.faults["ReserveQuota"] = world.faults["BatchReserveQuota answered"] = lost
+    request = _stopped([f"many-{number:02d}" for number in range(20)], str(uuid.uuid4()))
+    answer = await service.stub.BatchCreateInstances(request, metadata=service.metadata)
+    assert {one.error.code for one in answer.results} == {"SERVICE_UNAVAILABLE"}
+    assert world.calls["BatchReserveQuota"]
+    assert not world.reservations
+    world.faults.clear()
+    answer = await service.stub.BatchCreateInstances(request, metadata=service.metadata)
+    assert answer.created == len(world.reservations) == 20
+
+
 async def test_logs_and_status(service: rig.Replica) -> None:
     """Logs come from the runtime, to owners only; status is the instance, shortened."""
     await service.create(id="talker")
@@ -317,13 +346,14 @@ async def test_the_state_is_where_other_services_look_for_it(service: rig.Replic
         await rig.until(gone, "the state is gone from Redis")
 
 
+def _stopped(
+    ids: Iterable[str], request_id: str = ""
+) -> instance_service_pb2.BatchCreateInstancesRequest:
+    configs = [instance_pb2.InstanceConfig(id=one, desired_state=STOPPED) for one in ids]
+    return instance_service_pb2.BatchCreateInstancesRequest(configs=configs, request_id=request_id)
+
+
 async def _batch(service: rig.Replica, ids: set[str]) -> None:
-    answer = await service.stub.BatchCreateInstances(
-        instance_service_pb2.BatchCreateInstancesRequest(
-            configs=[
-                instance_pb2.InstanceConfig(id=one, desired_state=STOPPED) for one in sorted(ids)
-            ]
-        ),
-        metadata=service.metadata,
-    )
+    request = _stopped(sorted(ids))
+    answer = await service.stub.BatchCreateInstances(request, metadata=service.metadata)
     assert not answer.failed

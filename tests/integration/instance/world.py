@@ -83,6 +83,23 @@ class World(
         self.reservations[request.instance_id] = request.amounts
         return quota_service_pb2.Reservation(instance_id=request.instance_id)
 
+    async def BatchReserveQuota(
+        self,
+        request: quota_service_pb2.BatchReserveQuotaRequest,
+        context: grpc.aio.ServicerContext,
+    ) -> quota_service_pb2.BatchReserveQuotaResponse:
+        await self._meet("BatchReserveQuota", "", context)
+        answer = quota_service_pb2.BatchReserveQuotaResponse()
+        for one in request.requests:
+            result = answer.results.add()
+            if len(set(self.reservations) | {one.instance_id}) > self.instances_limit:
+                result.error.code = "QUOTA_EXCEEDED"
+            else:
+                self.reservations[one.instance_id] = one.amounts
+                result.reservation.instance_id = one.instance_id
+        await self._meet("BatchReserveQuota answered", "", context)
+        return answer
+
     async def CheckQuota(
         self, request: quota_service_pb2.CheckQuotaRequest, context: grpc.aio.ServicerContext
     ) -> quota_service_pb2.CheckQuotaResponse:
