@@ -123,7 +123,7 @@ class Admission:
             raise _exists(asked.id)
         record = self._new(asked, of, asked.id or names.generate())
         await self._peers.check_quota(record, _level(record))
-        return transitions.admitted(record, times.now())
+        return _admitted(record)
 
     async def _claim(self, asked: Specification, of: Request) -> Record:
         """Take the id; gives a hidden record that is ours, or the one the request made."""
@@ -208,9 +208,7 @@ class Admission:
         except errors.DomainError:
             await self._give_up(record)
             raise
-        now = max(times.now(), record.created_at)
-        admitted = changes.note(record, transitions.admitted(record, now), now)
-        stored = await self._store.update(record, admitted)
+        stored = await self._store.update(record, _admitted(record))
         if stored is None:
             raise errors.Aborted(
                 "CREATION_LOST",
@@ -253,6 +251,11 @@ class Admission:
             request_key=of.key,
             request_hash=of.fingerprint,
         )
+
+
+def _admitted(record: Record) -> Record:
+    now = max(times.now(), record.created_at)
+    return changes.note(record, transitions.admitted(record, now), now)
 
 
 def _level(record: Record) -> Quota:

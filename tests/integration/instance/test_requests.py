@@ -103,6 +103,7 @@ async def test_over_quota_nothing_is_left(service: rig.Replica) -> None:
     service.parts.world.instances_limit = 2
     would = await service.create(id="two", validate_only=True)
     assert would.id == "two"
+    assert would.update_time.ToMilliseconds() >= would.create_time.ToMilliseconds() > 0
     assert "two" not in service.parts.world.reservations
     await service.create(id="two", desired_state=STOPPED)
 
