@@ -157,6 +157,11 @@ class Follower:
             await document.ready()
             if record is not None and record.confirmed is None and document.epoch != record.epoch:
                 await self._set_aside(held, "conflicts", "the project began the document anew")
+            same = disk.text in (None, document.text)
+            if record is None and disk.text is not None and not same:
+                # Two texts that nobody knows the origin of: the document's is shared already.
+                # Nothing is done before this one is kept: it would be taken for an edit.
+                await self._set_aside(disk.text, "conflicts", "the project has another text")
         except BaseException:
             await document.close(0)
             raise
@@ -164,15 +169,11 @@ class Follower:
         self._listening = asyncio.create_task(self._listen(document), name=f"hear {self.path}")
         if record is not None:
             return True
-        if disk.text is None or disk.text == document.text:
-            self.base = disk.text
+        self.base = disk.text
+        if same:
             await self._remember()
             if content is not None:
                 self._owner.tell(Told.SENT, self.path, "new")
-        else:
-            # Two texts that nobody knows the origin of: the document's is shared already.
-            await self._set_aside(disk.text, "conflicts", "the project has another text")
-            self.base = disk.text
         return True
 
     async def _listen(self, document: AsyncDocument) -> None:

@@ -251,6 +251,25 @@ async def test_two_texts_of_unknown_origin(desk: Desk, tmp_path: Path) -> None:
     await one.end()
 
 
+async def test_a_text_of_unknown_origin_that_cannot_be_kept(desk: Desk, tmp_path: Path) -> None:
+    """Where there is no place beside for a file's text, neither text is touched until there is."""
+    one = Side(desk, tmp_path / "one")
+    one.put("a", "mine\n")
+    one.put(".codestudio-sync/conflicts", "in the way")
+    async with codestudio.AsyncClient(desk.url, token="t") as client:
+        await client.documents.create("p", "a", "theirs\n")
+    beginning = asyncio.create_task(one.begin())
+    await until(lambda: sum(told[0] is Told.FAILED for told in one.told) >= 2)
+    assert (one.text("a"), desk.text("a")) == ("mine\n", "theirs\n")
+    one.path(".codestudio-sync/conflicts").unlink()
+    await beginning
+    await until(lambda: one.text("a") == "theirs\n")
+    kept = list((one.root / ".codestudio-sync/conflicts").iterdir())
+    assert [each.read_text() for each in kept] == ["mine\n"]
+    assert desk.text("a") == "theirs\n"
+    await one.end()
+
+
 async def test_one_run_a_folder(two: Two, desk: Desk) -> None:
     """A folder is followed by one process, and stays with its project."""
     second = Side(desk, two[0].root)
