@@ -42,6 +42,15 @@ class Content(NamedTuple):
     """Whether it stayed as it was while it was read."""
 
 
+class Found(NamedTuple):
+    """A text that was replaced."""
+
+    text: str
+    """The text."""
+    kept: Path
+    """The file it is in, in our hands: to be removed, or set aside, by who replaced it."""
+
+
 MISSING = Content(None)
 
 
@@ -64,12 +73,12 @@ class Files:
         except OSError as error:
             return Content(None, _reason(error))
 
-    def replace(self, path: str, text: str, expected: str | None) -> str | Path | None:
+    def replace(self, path: str, text: str, expected: str | None) -> Found | Path | None:
         """Put a text in a file's place; folders are made as needed.
 
-        Gives the text found there instead of the `expected` one, None for no file; when there
-        is such a text, it has been replaced and is in nobody's hands but the caller's. A file
-        found there that is no text is set aside as it is: gives where. Raises OSError.
+        Gives the text found there, None for no file: it may be another than the `expected` one,
+        None for none. A file found there that is no text is set aside as it is: gives where.
+        Raises OSError.
         """
         with self._parent(path, make=True) as (parent, name):
             temporary = self._write(parent, name, text)
@@ -81,7 +90,7 @@ class Files:
                     except FileExistsError:
                         pass  # somebody made it meanwhile
                     else:
-                        return expected
+                        return None
                 ours = not self._exchange(temporary, parent, name)
             finally:
                 # Never what an editor wrote: that is looked at first.
@@ -93,8 +102,7 @@ class Files:
         found = _text_when_still(temporary)
         if found is None:
             return self.set_aside(path, temporary, under="conflicts")
-        temporary.unlink()
-        return found
+        return Found(found, temporary)
 
     def remove(self, path: str, expected: str) -> bool:
         """Remove a file that holds the expected text, and folders left empty; whether it did.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from codestudio import _errors
 from codestudio._document_types import ConnectionState, Role
-from codestudio._folder.files import Content
+from codestudio._folder.files import Content, Found
 from codestudio._folder.origin import History, remembered
 from codestudio._folder.owner import Owner, Told
 from codestudio._folder.records import Record
@@ -232,17 +232,24 @@ class Follower:
             why = "what came in its place is no text"
             self._owner.tell(Told.KEPT, self.path, f"{why}; it is kept in {found}")
             return
-        if found is None or found in (expected, text):
+        if found is None:
             self._owner.tell(Told.WRITTEN, self.path, "")
-            return
-        # An editor was faster by a moment, and wrote what it made of what stood there.
-        if expected is None or document.role is Role.VIEWER:
-            await self._set_aside(found, "conflicts", "it came to be on both sides at once")
-            return
-        origin = await asyncio.to_thread(self._history.origin_of, found, expected)
+        elif found.text in (expected, text):
+            await asyncio.to_thread(found.kept.unlink)
+            self._owner.tell(Told.WRITTEN, self.path, "")
+        elif expected is None or document.role is Role.VIEWER:
+            await self._set_aside(found.kept, "conflicts", "it came to be on both sides at once")
+        else:
+            await self._take_found(document, found, expected)
+
+    async def _take_found(self, document: AsyncDocument, found: Found, expected: str) -> None:
+        """Take in what an editor, faster by a moment, made of what stood in the file."""
+        origin = await asyncio.to_thread(self._history.origin_of, found.text, expected)
         with document.held():
-            await _carry(document, origin, found)
+            await _carry(document, origin, found.text)
             await self._remember()
+        # Only now: whatever happens before, the next run finds it.
+        await asyncio.to_thread(found.kept.unlink)
         self.nudge()
         self._owner.tell(Told.SENT, self.path, "")
 
@@ -300,7 +307,7 @@ class Follower:
         self._exact, self._owed = True, document.unstored
         await asyncio.to_thread(self._owner.records.put, record)
 
-    async def _set_aside(self, text: str, under: str, why: str) -> None:
+    async def _set_aside(self, text: str | Path, under: str, why: str) -> None:
         kept = await asyncio.to_thread(self._owner.files.set_aside, self.path, text, under=under)
         self._owner.tell(Told.KEPT, self.path, f"{why}; this folder's is kept in {kept}")
 

@@ -8,7 +8,7 @@ from typing import cast
 
 import codestudio
 import pytest
-from codestudio._folder.files import Files
+from codestudio._folder.files import Files, Found
 from codestudio._folder.folder import Folder, Project
 from codestudio._folder.origin import History, remembered
 from codestudio._folder.records import Record, Records
@@ -98,17 +98,37 @@ def test_own_folder_in_any_case(tmp_path: Path, name: str) -> None:
     assert list(rules.walk()) == []
 
 
+def replaced(files: Files, path: str, text: str, expected: str | None) -> str:
+    """Replace a file whose text is not needed any more; gives that."""
+    found = files.replace(path, text, expected)
+    assert isinstance(found, Found)
+    found.kept.unlink()
+    return found.text
+
+
+def test_what_was_replaced_is_kept_until_it_is_dealt_with(tmp_path: Path) -> None:
+    """A run that ends before it knows what to do with a text leaves it to the next."""
+    files = Files(tmp_path)
+    put(tmp_path, a="what an editor saved")
+    found = files.replace("a", "from others", None)
+    assert isinstance(found, Found)
+    assert list(Files(tmp_path).left_behind()) == [(found.kept, "what an editor saved")]
+    kept = files.set_aside("a", found.kept, under="conflicts")
+    assert kept.read_text() == found.text
+    assert list(files.left_behind()) == []
+
+
 def test_a_file_is_exchanged(tmp_path: Path) -> None:
     """What stood in its place comes out, mode and owner stay, and nothing is left behind."""
     files = Files(tmp_path)
     put(tmp_path, a="x")
     (tmp_path / "a").chmod(0o751)
-    assert files.replace("a", "new", "x") == "x"
-    assert files.replace("a", "newer\r\n", "not this") == "new"
+    assert replaced(files, "a", "new", "x") == "x"
+    assert replaced(files, "a", "newer\r\n", "not this") == "new"
     assert (tmp_path / "a").read_bytes() == b"newer\r\n"
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o751
     assert files.replace("deep/er/b", "b", None) is None
-    assert files.replace("deep/er/b", "c", None) == "b"
+    assert replaced(files, "deep/er/b", "c", None) == "b"
     assert not files.remove("deep/er/b", "b")
     assert files.read("deep/er/b").text == "c"
     assert files.remove("deep/er/b", "c")
@@ -129,7 +149,7 @@ def test_an_editor_in_the_middle_of_a_write(tmp_path: Path) -> None:
 
         writing = threading.Thread(target=write)
         writing.start()
-        assert files.replace("a", "from others", "x") == "what the editor wrote"
+        assert replaced(files, "a", "from others", "x") == "what the editor wrote"
         writing.join()
     assert files.read("a").text == "from others"
 
@@ -182,7 +202,7 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
     editing = threading.Thread(target=edit)
     editing.start()
     while editing.is_alive():
-        found.append(files.replace("a", "ours", "ours"))
+        found.append(replaced(files, "a", "ours", "ours"))
     editing.join()
     saved = {f"editor {number}" for number in range(300)}
     assert saved & set(found)
