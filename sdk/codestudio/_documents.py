@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable
 
 from codestudio import _document_types as types
+from codestudio._activity_types import ActivityType
 from codestudio._collaboration import CollaborationService
 from codestudio._document_types import (
     ChangeResult,
@@ -17,6 +18,7 @@ from codestudio._live.connection import Connection
 from codestudio._live.document import AsyncDocument
 from codestudio._live.units import OffsetUnit
 from codestudio._pager import AsyncPager
+from codestudio._subscription import AsyncSubscription
 from codestudio._transport import Transport
 from codestudio.collaboration.v1 import collaboration_service_pb2 as service_pb2
 from codestudio.collaboration.v1 import document_pb2
@@ -111,6 +113,24 @@ class AsyncDocuments:
             name=_name(project, path, namespace), revision=revision
         )
         await self._service.delete_document(request, timeout=timeout)
+
+    def watch(
+        self, project: str, namespace: str = "default", *, resume_token: str = ""
+    ) -> AsyncSubscription:
+        """Follow which documents of a project are created, changed and deleted: `CodeEvent`s.
+
+        From now or from a resume token on. A document's revision is 1 when it was created; a
+        rename is a creation and a deletion.
+        """
+        return AsyncSubscription(
+            self._service.subscribe,
+            instance_id="",
+            namespace=namespace,
+            types=(ActivityType.CODE,),
+            project=project,
+            resume_token=resume_token,
+            retry=self._transport.retry,
+        )
 
     def list(
         self,

@@ -39,12 +39,14 @@ class AsyncSubscription:
         project: str,
         resume_token: str,
         retry: RetryPolicy,
+        namespace: str = "",
     ) -> None:
         self._open_stream = open_stream
         self._request = Request(
             instance_id=instance_id,
             types=[f"EVENT_TYPE_{ActivityType(one)}" for one in types],
             project=project,
+            namespace=namespace,
         )
         self._retry = retry
         self._place = resume_token

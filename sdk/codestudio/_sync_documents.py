@@ -20,6 +20,7 @@ from codestudio._live.document import FLUSH_SECONDS, AsyncDocument
 from codestudio._live.edits import Edit
 from codestudio._live.units import OffsetUnit
 from codestudio._portal import Portal
+from codestudio._sync_activity import Subscription
 from codestudio._sync_iterators import Pager, next_of, twin_of
 
 Value = TypeVar("Value")
@@ -214,6 +215,12 @@ class Documents:
         self._portal.call(
             self._async.delete(project, path, namespace, revision=revision, timeout=timeout)
         )
+
+    def watch(
+        self, project: str, namespace: str = "default", *, resume_token: str = ""
+    ) -> Subscription:
+        subscription = self._async.watch(project, namespace, resume_token=resume_token)
+        return Subscription(self._portal, subscription)
 
     def list(
         self,

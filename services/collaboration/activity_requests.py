@@ -61,10 +61,19 @@ def asked(wrong: Violations, request: pb.SubscribeRequest) -> Asked:
             kinds.add(_KINDS[number])
         else:
             wrong.add("types", f"{number} is no EventType")
-    if request.project:
+    namespace = ""
+    if request.instance_id:
+        requests.instance_id(wrong, "instance_id", request.instance_id)
+    else:
+        namespace = names.namespace(wrong, "namespace", request.namespace)
+        if kinds - {Kind.CODE} and set(request.types) != {pb.EVENT_TYPE_UNSPECIFIED}:
+            wrong.add("types", "only EVENT_TYPE_CODE can be told without an instance_id")
+        kinds = {Kind.CODE}
+    if request.project or not request.instance_id:
         names.project(wrong, "project", request.project)
     return Asked(
-        instance_id=requests.instance_id(wrong, "instance_id", request.instance_id),
+        instance_id=request.instance_id,
+        namespace=namespace,
         kinds=frozenset(kinds) or ALL,
         project=request.project,
         resume_token=request.resume_token,

@@ -72,7 +72,6 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
     async def announce(name: Name, author: Author) -> None:
         await uncommitted.opened(name, author, int(clock.now().timestamp() * 1000))
 
-    opening = Opening(store=store, announce=announce)
     syncing = Syncing(rooms=rooms)
     presence = Presence(nats=nats, origin=origin, loaded=rooms.loaded)
 
@@ -107,6 +106,7 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
         every=settings.changes_every,
         lease=settings.changes_lease,
     )
+    opening = Opening(store=store, announce=announce, created=changes.created)
     rooms.may_trim = changes.covered
     committer = Committer(
         redis=redis,

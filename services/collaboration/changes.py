@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import random
+import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import nats.errors
@@ -32,6 +33,8 @@ _AT_ONCE = 16
 _MOST = 5_000
 """Entries taken in one go; the rest waits in the connection, where their headers are small."""
 _PUBLISH_SECONDS = 5.0
+_CREATED_SECONDS = 1.0
+"""Longest wait of whoever opens a document for its creation to be told."""
 _ATTEMPTS = 20
 _REMEMBERED = 2_000
 
@@ -118,6 +121,20 @@ class Changes:
                     raise
                 _log.info("changes broke off", why=str(error)[:200] or type(error).__name__)
             await asyncio.sleep(self._lease / 4 * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+    async def created(self, name: Name, author: Author) -> None:
+        """Tell that a document was created, at once: no entry of the log says so.
+
+        Whoever cannot be told finds it in the list of documents.
+        """
+        told = _event(name, 1, Actor("", author), deleted=False)
+        told.timestamp.FromDatetime(clock.now())
+        subject = activity.code_subject(name, "", author.subject)
+        try:
+            async with asyncio.timeout(_CREATED_SECONDS):
+                await self._publish(subject, told, uuid.uuid4().hex)
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            _log.info("creation is not told", document=name.key, why=repr(error)[:200])
 
     async def covered(self, sequence: int) -> int:
         """Return up to where the log may be cut, of what somebody would cut: what is kept here."""
@@ -208,23 +225,16 @@ class Changes:
         return before.moved(epoch, identity, sequence, revision)
 
     async def _tell(self, identity: str, record: Record, actor: Actor, last: Entry) -> None:
-        name = record.name
-        author = None
-        if actor.author is not None:
-            author = document_pb2.Author(subject=actor.author.subject, name=actor.author.name)
-        told = pb.SubscribeResponse(
-            code=pb.CodeEvent(
-                name=document_pb2.DocumentName(
-                    namespace=name.namespace, project=name.project, path=name.path
-                ),
-                revision=record.revision,
-                source_instance=actor.source,
-                author=author,
-                deleted=last.deleted,
-            )
+        subject = activity.code_subject(
+            record.name, actor.source, actor.author.subject if actor.author else ""
         )
+        told = _event(record.name, record.revision, actor, deleted=last.deleted)
         told.timestamp.FromDatetime(last.time)
-        subject = activity.code_subject(name, actor.source, author.subject if author else "")
+        await self._publish(subject, told, f"{identity}:{subject}:{last.sequence}")
+        if actor.source:
+            await self._states.changed(actor.source, _last_change(record, actor, last))
+
+    async def _publish(self, subject: str, told: pb.SubscribeResponse, message_id: str) -> None:
         await self._stream.ensure()
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
@@ -233,13 +243,28 @@ class Changes:
                     told.SerializeToString(),
                     timeout=_PUBLISH_SECONDS,
                     stream=self._stream.name,
-                    headers={activity.MESSAGE_ID: f"{identity}:{subject}:{last.sequence}"},
+                    headers={activity.MESSAGE_ID: message_id},
                 )
         except nats.errors.Error:
             self._stream.lost()
             raise
-        if actor.source:
-            await self._states.changed(actor.source, _last_change(record, actor, last))
+
+
+def _event(name: Name, revision: int, actor: Actor, *, deleted: bool) -> pb.SubscribeResponse:
+    author = None
+    if actor.author is not None:
+        author = document_pb2.Author(subject=actor.author.subject, name=actor.author.name)
+    return pb.SubscribeResponse(
+        code=pb.CodeEvent(
+            name=document_pb2.DocumentName(
+                namespace=name.namespace, project=name.project, path=name.path
+            ),
+            revision=revision,
+            source_instance=actor.source,
+            author=author,
+            deleted=deleted,
+        )
+    )
 
 
 def actors(entries: Iterable[Entry]) -> Mapping[Actor, Entry]:

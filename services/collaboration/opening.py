@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from services.chassis import clock
 from services.collaboration import history, names
@@ -11,21 +12,23 @@ from services.collaboration.store import Snapshot, Store
 MAX_INITIAL_BYTES = 16 * 1024**2
 """Largest content to open a document with, in bytes of UTF-8 (contract, OpenDocumentRequest)."""
 
+Announce: TypeAlias = Callable[[names.Name, Author], Awaitable[None]]
+
 
 class Opening:
     """Creates documents."""
 
-    def __init__(
-        self, *, store: Store, announce: Callable[[names.Name, Author], Awaitable[None]]
-    ) -> None:
+    def __init__(self, *, store: Store, announce: Announce, created: Announce) -> None:
         """Prepare.
 
         Args:
             store: Where documents are.
             announce: Called with the name of a document that is about to be created, and by whom.
+            created: Called when it is; must not fail.
         """
         self._store = store
         self._announce = announce
+        self._created = created
 
     async def ensure(self, name: names.Name, content: str, author: Author) -> bool:
         """Create a document with a content unless there is one; whether this did.
@@ -44,4 +47,7 @@ class Opening:
         )
         await self._announce(name, author)
         now = int(clock.now().timestamp() * 1000)
-        return await self._store.create(name, uuid.uuid4().hex, snapshot, now)
+        created = await self._store.create(name, uuid.uuid4().hex, snapshot, now)
+        if created:
+            await self._created(name, author)
+        return created

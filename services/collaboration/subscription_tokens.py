@@ -29,25 +29,25 @@ class Place:
         return Place(self.stream, sequence)
 
 
-def write(instance_id: str, places: Sequence[Place]) -> str:
+def write(listener: str, places: Sequence[Place]) -> str:
     """Make a token."""
-    content = ["s", instance_id, *((one.stream, one.sequence) for one in places)]
+    content = ["s", listener, *((one.stream, one.sequence) for one in places)]
     text = json.dumps(content, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read(token: str, instance_id: str, count: int) -> list[Place]:
+def read(token: str, listener: str, count: int) -> list[Place]:
     """Return the places a token stands for.
 
     Raises:
-        errors.InvalidArgument: It is none, or of another instance (INVALID_RESUME_TOKEN).
+        errors.InvalidArgument: It is none, or of another subscriber (INVALID_RESUME_TOKEN).
     """
     match _unpack(token):
         case ["s", str(of), *rest] if len(rest) == count:
             places = [_place(one) for one in rest]
             if None not in places:
-                if of != instance_id:
-                    raise _wrong("belongs to another instance")
+                if of != listener:
+                    raise _wrong("belongs to another subscriber")
                 return [one for one in places if one is not None]
     raise _wrong("must be a resume_token of Subscribe")
 

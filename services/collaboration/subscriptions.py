@@ -14,13 +14,14 @@ import contextlib
 import dataclasses
 import datetime
 import heapq
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 import nats.errors
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 
-from services.chassis import clock, errors, feed
-from services.collaboration import activity_measures, subscription_tokens
+from services.chassis import clock, errors, feed, identity
+from services.collaboration import access, activity_measures, subscription_tokens
 from services.collaboration.activity import Event, Kind
 from services.collaboration.instances import Instance, Instances
 from services.collaboration.subscription_tokens import Place
@@ -35,13 +36,20 @@ class Asked:
     """What somebody wants to be told."""
 
     instance_id: str
-    """The instance to be told."""
+    """The instance to be told; empty for whoever follows a project."""
     kinds: frozenset[Kind] = ALL
     """The kinds of events."""
     project: str = ""
     """Only changes of code of this project; empty for all."""
     resume_token: str = ""
     """Where to begin; empty for now."""
+    namespace: str = ""
+    """Without an instance, the project's namespace."""
+
+    @property
+    def listener(self) -> str:
+        """Who is told: the token of one is none of another's."""
+        return self.instance_id or f"{self.namespace}/{self.project}"
 
 
 class Subscriptions:
@@ -77,12 +85,13 @@ class Subscriptions:
             errors.InvalidArgument: The token is none, or another instance's
                 (INVALID_RESUME_TOKEN).
             feed.Expired: The token is too old (WATCH_EXPIRED).
-            errors.DomainError: The caller may not act for the instance, or there is none.
+            errors.DomainError: The caller may not act for the instance, or there is none; or may
+                not use the project's namespace.
             errors.Unavailable: NATS or the Instance service is away.
         """
         token, count = asked.resume_token, len(self._feeds)
-        places = subscription_tokens.read(token, asked.instance_id, count) if token else []
-        instance = await self._instances.own(asked.instance_id)
+        places = subscription_tokens.read(token, asked.listener, count) if token else []
+        instance = await _told(asked, self._instances)
         extents = [await one.extent() for one in self._feeds]
         if not token:
             places = [Place(extent.identity, extent.last) for extent in extents]
@@ -125,7 +134,7 @@ class Subscription:
     @property
     def token(self) -> str:
         """Where to resume after what was given last."""
-        return subscription_tokens.write(self._asked.instance_id, self._places)
+        return subscription_tokens.write(self._asked.listener, self._places)
 
     async def answers(self) -> AsyncIterator[bytes]:
         """Tell for ever, in serialised `SubscribeResponse`s; begins with a heartbeat.
@@ -192,7 +201,9 @@ class Subscription:
             yield event.answer + self._token_bytes()
 
     def _concerns(self, event: Event) -> bool:
-        if event.kind not in self._asked.kinds or event.source == self._instance.id:
+        if event.kind not in self._asked.kinds:
+            return False
+        if event.source and event.source == self._instance.id:
             return False
         if event.to:
             # A message to an instance of this name that was deleted is not for this one.
@@ -204,7 +215,7 @@ class Subscription:
     async def _check(self) -> None:
         """Make sure the caller may still be told."""
         with contextlib.suppress(errors.Unavailable, errors.DeadlineExceeded):
-            self._instance = await self._instances.own(self._instance.id)
+            self._instance = await _told(self._asked, self._instances)
 
     def _token_bytes(self) -> bytes:
         return pb.SubscribeResponse(resume_token=self.token).SerializeToString()
@@ -215,6 +226,21 @@ class Subscription:
         beat.heartbeat.time.FromDatetime(now)
         beat.timestamp.FromDatetime(now)
         return beat.SerializeToString()
+
+
+async def _told(asked: Asked, instances: Instances) -> Instance:
+    """Return the instance that is told, if the caller may act for it; for a project, none.
+
+    Raises:
+        errors.DomainError: The caller may not be told, or not any more.
+    """
+    if asked.instance_id:
+        return await instances.own(asked.instance_id)
+    caller = identity.current()
+    if caller.expires <= time.time():
+        raise errors.Unauthenticated("TOKEN_EXPIRED", "The token has expired; sign in again")
+    access.check_namespace(caller, asked.namespace)
+    return Instance("", asked.namespace, datetime.datetime.min.replace(tzinfo=datetime.UTC))
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

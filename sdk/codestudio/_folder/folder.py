@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,10 @@ from codestudio._folder.rules import Rules, path_problem, private
 from codestudio._live.document import AsyncDocument
 
 LISTED = 2.0
-"""Seconds between two looks at which documents the project has."""
+"""Seconds between two looks at which documents the project has, where nobody tells of new ones."""
+
+LISTED_TOLD = 30.0
+"""The same where they are told of: in case one was missed."""
 
 WALKED = 15.0
 """Seconds between two looks at all files, in case an event was missed."""
@@ -34,6 +37,13 @@ class Project(Protocol):
 
     async def paths(self) -> set[str]:
         """Give the paths of its documents. Raises CodeStudioError."""
+        ...
+
+    def changed(self) -> AsyncGenerator[str | None, None]:
+        """Give the path of each document that is created or changed, for ever.
+
+        Begins with None, when from then on nothing is missed. Raises CodeStudioError.
+        """
         ...
 
     def open(self, path: str, content: str | None, saved: Record | None) -> AsyncDocument:
@@ -69,6 +79,8 @@ class Folder:
         self._told: set[str] = set()
         self._stop = asyncio.Event()
         self._walk_now = asyncio.Event()
+        self._list_now = asyncio.Event()
+        self._hearing = False
         self.reachable = False
         """Whether the project could be listed last."""
 
@@ -104,6 +116,7 @@ class Folder:
             tasks = [
                 asyncio.create_task(self._watch(), name="watch folder"),
                 asyncio.create_task(self._list(), name="list project"),
+                asyncio.create_task(self._hear(), name="hear of documents"),
                 asyncio.create_task(self._walk_on(), name="walk folder"),
             ]
             ending = asyncio.create_task(
@@ -255,22 +268,50 @@ class Folder:
             self._walk_now.clear()
             await self._walk({})
 
+    async def _hear(self) -> None:
+        """Follow new documents as soon as there are any."""
+        while True:
+            try:
+                async with contextlib.aclosing(self._project.changed()) as changed:
+                    async for path in changed:
+                        if path is None:
+                            # What came before is not told.
+                            self._hearing = True
+                            self._list_now.set()
+                        elif path not in self._followers:
+                            self._remote.add(path)
+                            self._follow(path)
+            except _errors.CodeStudioError:
+                pass  # away for long, or older than this: the list tells, if later
+            self._hearing = False
+            await asyncio.sleep(_LISTED_MOST * random.uniform(0.5, 1))  # noqa: S311 - jitter
+
     async def _list(self) -> None:
         """Follow which documents the project has."""
-        pause = LISTED
+        loop = asyncio.get_running_loop()
+        pause, listed_at = LISTED, loop.time()
         while True:
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - not in step
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):  # noqa: S311
+                    await self._list_now.wait()
+            told = self._hearing and self.reachable and not self._list_now.is_set()
+            if told and loop.time() - listed_at < LISTED_TOLD and not self._cut_off():
+                continue
+            self._list_now.clear()
             try:
                 paths = await self._project.paths()
             except (_errors.Unavailable, _errors.DeadlineExceeded):
                 self.reachable = False
                 pause = min(2 * pause, _LISTED_MOST)
                 continue
-            pause, self.reachable = LISTED, True
+            pause, self.reachable, listed_at = LISTED, True, loop.time()
             for path in sorted(paths - self._followers.keys()):
                 self._remote.add(path)
                 self._follow(path)
             self._remote = paths
+
+    def _cut_off(self) -> bool:
+        return any(each.cut_off for each in self._followers.values())
 
     async def _settled(self) -> None:
         """Wait until both sides are the same."""

@@ -71,6 +71,12 @@ class Follower:
         live = document is not None and document.connection is ConnectionState.LIVE
         return bool(self.at_rest.is_set() and live and document and not document.unstored)
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether its document is open, and has no connection."""
+        document = self.document
+        return document is not None and document.connection is not ConnectionState.LIVE
+
     async def stop(self, seconds: float) -> bool:
         """Bring over what there is, and leave the document; whether all of it is stored."""
         self._stopping = True

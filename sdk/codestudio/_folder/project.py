@@ -1,6 +1,9 @@
 """A project as a folder sees it, through a client."""
 
+from collections.abc import AsyncGenerator
+
 from codestudio import _errors
+from codestudio._activity_types import CodeEvent
 from codestudio._client import AsyncClient
 from codestudio._folder.records import Record
 from codestudio._live.document import AsyncDocument
@@ -18,6 +21,17 @@ class ClientProject:
         """Give the paths of its documents. Raises CodeStudioError."""
         listed = self._client.documents.list(self._project, self._namespace, page_size=1000)
         return {each.path async for each in listed}
+
+    async def changed(self) -> AsyncGenerator[str | None, None]:
+        """Give the path of each document that is created or changed, for ever.
+
+        Begins with None, when from then on nothing is missed. Raises CodeStudioError.
+        """
+        async with self._client.documents.watch(self._project, self._namespace) as events:
+            yield None
+            async for event in events:
+                if isinstance(event, CodeEvent) and not event.deleted:
+                    yield event.path
 
     def open(self, path: str, content: str | None, saved: Record | None) -> AsyncDocument:
         """Give a document that is not open yet."""

@@ -17,6 +17,7 @@ import pytest
 import redis.asyncio as redis
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 
+from services.chassis import authentication
 from services.devstack.stack import Stack
 from tests.integration.collaboration import fleet, rig
 from tests.integration.collaboration.fleet import Fleet, Listener, Member
@@ -173,6 +174,45 @@ async def test_changes_of_code_are_told(instances: Fleet, member: Member) -> Non
         await told.until(lambda: told.code[-1].deleted, "the deletion")
         assert told.code[-1].author.subject == "kim"
         assert other.code == []
+
+
+async def test_who_follows_a_project_needs_no_instance(member: Member, parts: rig.Parts) -> None:
+    """Documents that are created, changed and deleted are told, of that project alone, at once."""
+    project, request = parts.project, pb.SubscribeRequest(project=parts.project)
+    async with fleet.listening(member, instance_id="", user="bob", project=project) as told:
+        await member.replica.open("src/a.py", "one")
+        await told.until(lambda: told.code, "the creation")
+        created = told.code[0]
+        assert (created.name, created.revision) == (parts.name("src/a.py", namespace="default"), 1)
+        assert (created.author.subject, created.deleted) == ("ada", False)
+        await member.replica.open("src/a.py", "not taken")
+        elsewhere = pb.OpenDocumentRequest(name=parts.name(project=rig.new_project()))
+        await member.stub.OpenDocument(elsewhere, metadata=member.as_user(), timeout=20)
+        delete = pb.DeleteDocumentRequest(name=created.name)
+        await member.stub.DeleteDocument(delete, metadata=member.as_user(), timeout=20)
+        await told.until(lambda: told.code[-1].deleted, "the deletion")
+        assert [one.deleted for one in told.code] == [False, True]
+    lab = member.as_user("eve", namespaces=("lab",))
+    denied = await rig.refusal(member.stub.Subscribe(request, metadata=lab).read())
+    assert denied.code == "NAMESPACE_DENIED"
+    request.resume_token = told.token
+    request.project = "another"
+    foreign = await rig.refusal(member.stub.Subscribe(request, metadata=member.as_user()).read())
+    assert foreign.code == "INVALID_RESUME_TOKEN"
+
+
+async def test_who_follows_a_project_is_told_as_long_as_the_token_holds(
+    member: Member, parts: rig.Parts
+) -> None:
+    """A subscription of no instance ends with the token it was opened with, saying so."""
+    token = parts.token("ada", lifetime=2 - authentication.LEEWAY)
+    metadata = (("authorization", f"Bearer {token}"),)
+    request = pb.SubscribeRequest(project=parts.project)
+    stream = member.stub.Subscribe(request, metadata=metadata)
+    async with asyncio.timeout(20):
+        while not (answer := await stream.read()).HasField("error"):
+            pass
+    assert answer.error.code == "TOKEN_EXPIRED"
 
 
 async def test_an_edit_is_labelled_with_its_instance_and_no_other(

@@ -95,10 +95,10 @@ def test_changes_of_one_writer_share_a_subject() -> None:
     places=st.lists(st.builds(Place, st.text(max_size=40), st.integers(0, 2**63 - 1)), max_size=3)
 )
 def test_a_token_is_read_as_it_was_written(places: list[Place]) -> None:
-    """For the instance it was made for, and for no other."""
+    """For the subscriber it was made for, and for no other."""
     token = subscription_tokens.write("ada", places)
     assert subscription_tokens.read(token, "ada", len(places)) == places
-    with pytest.raises(errors.InvalidArgument, match="another instance"):
+    with pytest.raises(errors.InvalidArgument, match="another subscriber"):
         subscription_tokens.read(token, "bob", len(places))
     with pytest.raises(errors.InvalidArgument, match="INVALID_RESUME_TOKEN"):
         subscription_tokens.read(token, "ada", len(places) + 1)
@@ -210,6 +210,19 @@ def test_what_a_subscriber_asks_for() -> None:
     bad = pb.SubscribeRequest(instance_id="No", types=[9], project="No/Project")  # type: ignore[list-item]
     told = refused(lambda w: activity_requests.asked(w, bad))
     assert sorted(told) == ["instance_id", "project", "types"]
+
+
+def test_what_a_subscriber_without_an_instance_asks_for() -> None:
+    """Changes of code, of one project: that is to be named, and nothing else can be told."""
+    wrong = Violations()
+    for types in ([], [pb.EVENT_TYPE_UNSPECIFIED], [pb.EVENT_TYPE_CODE]):
+        request = pb.SubscribeRequest(project="web", types=types)
+        asked = activity_requests.asked(wrong, request)
+        assert (asked.kinds, asked.listener) == ({Kind.CODE}, "default/web")
+    wrong.check()
+    bad = pb.SubscribeRequest(namespace="No", types=[pb.EVENT_TYPE_STATE])
+    told = refused(lambda w: activity_requests.asked(w, bad))
+    assert sorted(told) == ["namespace", "project", "types"]
 
 
 def test_events_that_cannot_be_read_have_no_kind() -> None:

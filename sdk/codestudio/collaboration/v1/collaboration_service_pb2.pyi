@@ -266,16 +266,18 @@ class RestoreRevisionRequest(_message.Message):
     def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., revision_id: _Optional[str] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
-    __slots__ = ("instance_id", "types", "project", "resume_token")
+    __slots__ = ("instance_id", "types", "project", "resume_token", "namespace")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     types: _containers.RepeatedScalarFieldContainer[EventType]
     project: str
     resume_token: str
-    def __init__(self, instance_id: _Optional[str] = ..., types: _Optional[_Iterable[_Union[EventType, str]]] = ..., project: _Optional[str] = ..., resume_token: _Optional[str] = ...) -> None: ...
+    namespace: str
+    def __init__(self, instance_id: _Optional[str] = ..., types: _Optional[_Iterable[_Union[EventType, str]]] = ..., project: _Optional[str] = ..., resume_token: _Optional[str] = ..., namespace: _Optional[str] = ...) -> None: ...
 
 class StateEvent(_message.Message):
     __slots__ = ("instance_id", "state")

@@ -203,7 +203,7 @@ class CollaborationServiceServicer:
         """Streams what happens around an instance: states, messages and changes of code. It begins
         with a heartbeat or, resumed with a token, with what was missed: messages each once and in
         order; of states and changes of code, the newest. A token that is too old is refused
-        (WATCH_EXPIRED).
+        (WATCH_EXPIRED). Without an instance, it streams the changes of code of one project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -75,7 +75,7 @@ class CollaborationServiceStub:
     """Streams what happens around an instance: states, messages and changes of code. It begins
     with a heartbeat or, resumed with a token, with what was missed: messages each once and in
     order; of states and changes of code, the newest. A token that is too old is refused
-    (WATCH_EXPIRED).
+    (WATCH_EXPIRED). Without an instance, it streams the changes of code of one project.
     """
 
 @_typing.type_check_only
@@ -122,7 +122,7 @@ class CollaborationServiceAsyncStub(CollaborationServiceStub):
     """Streams what happens around an instance: states, messages and changes of code. It begins
     with a heartbeat or, resumed with a token, with what was missed: messages each once and in
     order; of states and changes of code, the newest. A token that is too old is refused
-    (WATCH_EXPIRED).
+    (WATCH_EXPIRED). Without an instance, it streams the changes of code of one project.
     """
 
 class CollaborationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -244,7 +244,7 @@ class CollaborationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams what happens around an instance: states, messages and changes of code. It begins
         with a heartbeat or, resumed with a token, with what was missed: messages each once and in
         order; of states and changes of code, the newest. A token that is too old is refused
-        (WATCH_EXPIRED).
+        (WATCH_EXPIRED). Without an instance, it streams the changes of code of one project.
         """
 
 def add_CollaborationServiceServicer_to_server(servicer: CollaborationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
