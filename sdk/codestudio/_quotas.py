@@ -2,6 +2,7 @@
 
 import builtins
 import datetime
+from collections.abc import Collection
 from typing import NamedTuple
 
 from google.protobuf import field_mask_pb2
@@ -113,17 +114,19 @@ class AsyncQuotas:
         cpu: str | float | None = None,
         memory: str | int | None = None,
         storage: str | int | None = None,
+        reset: Collection[str] = (),
         etag: str = "",
         timeout: float | None = None,
     ) -> Quota:
         """Change the limits that are given and keep the others.
 
-        A limit below what is in use stops new reservations, not what runs. With an `etag`,
-        raises Aborted when the limits have changed since.
+        Those named in `reset` ("instances", "cpu", "memory", "storage") become the default again
+        and follow it from then on. A limit below what is in use stops new reservations, not what
+        runs. With an `etag`, raises Aborted when the limits have changed since.
         """
         given = {"instances": instances, "cpu": cpu, "memory": memory, "storage": storage}
         paths = [f"limits.{name}" for name, value in given.items() if value is not None]
-        if not paths:
+        if not paths and not reset:
             raise ValueError("name at least one limit to change")
         request = quota_service_pb2.UpdateQuotaRequest(
             quota=quota_service_pb2.Quota(
@@ -131,7 +134,8 @@ class AsyncQuotas:
                 limits=_amounts.request(instances, cpu, memory, storage),
                 etag=etag,
             ),
-            update_mask=field_mask_pb2.FieldMask(paths=paths),
+            update_mask=field_mask_pb2.FieldMask(paths=paths) if paths else None,
+            reset=reset,
         )
         return Quota(await self._service.update_quota(request, timeout=timeout))
 

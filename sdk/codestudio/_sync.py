@@ -7,7 +7,7 @@ signatures.
 
 import builtins
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Self, TypeVar
 
 from codestudio import _client, _links, _portal, _transport
@@ -51,6 +51,7 @@ class Quotas:
         cpu: str | float | None = None,
         memory: str | int | None = None,
         storage: str | int | None = None,
+        reset: Collection[str] = (),
         etag: str = "",
         timeout: float | None = None,
     ) -> Quota:
@@ -61,6 +62,7 @@ class Quotas:
                 cpu=cpu,
                 memory=memory,
                 storage=storage,
+                reset=reset,
                 etag=etag,
                 timeout=timeout,
             )

@@ -79,16 +79,28 @@ def changes(
 
     Without a mask, those that are set. A mask names ``limits.cpu`` and the like, or ``limits``
     or ``*`` for all four (AIP-134); a named one that is not set becomes the default again, save
-    that ``limits.instances`` by itself may be 0, to allow none.
+    that ``limits.instances`` by itself may be 0, to allow none. What is to be reset becomes the
+    default again, too.
     """
+    reset = _reset(wrong, request.reset)
+    written = _written(wrong, request)
+    for name in reset:
+        if written.get(name) is not None:
+            wrong.add("reset", f"{name} is to be set as well: do one of the two")
+    if not (request.reset or request.HasField("update_mask") or written):
+        wrong.add("quota.limits", "must set at least one limit")
+    return {**written, **dict.fromkeys(reset)}
+
+
+def _written(
+    wrong: Violations, request: quota_service_pb2.UpdateQuotaRequest
+) -> dict[str, int | None]:
     limits = request.quota.limits
     read = dict(
         zip(RESOURCES, amounts(wrong, "quota.limits", limits), strict=True),
     )
     given = {name for name in RESOURCES if getattr(limits, name)}
     if not request.HasField("update_mask"):
-        if not given:
-            wrong.add("quota.limits", "must set at least one limit")
         return {name: read[name] for name in given}
     named = _masked(wrong, request.update_mask.paths)
     if "limits.instances" in request.update_mask.paths:
@@ -120,6 +132,13 @@ def page(wrong: Violations, request: quota_service_pb2.ListQuotasRequest) -> tup
 def page_token(last: str) -> str:
     """Make the token of the page behind a namespace."""
     return base64.urlsafe_b64encode(last.encode()).decode()
+
+
+def _reset(wrong: Violations, names: Sequence[str]) -> list[str]:
+    for name in names:
+        if name not in RESOURCES:
+            wrong.add("reset", f"unknown limit {name[:40]!r}; known are {', '.join(RESOURCES)}")
+    return [name for name in RESOURCES if name in names]
 
 
 def _masked(wrong: Violations, paths: Sequence[str]) -> list[str]:

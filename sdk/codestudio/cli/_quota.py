@@ -1,5 +1,6 @@
 """`codestudio quota`."""
 
+import enum
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
@@ -19,6 +20,13 @@ Memory = Annotated[str | None, typer.Option(help='Memory, such as "16Gi".')]
 Storage = Annotated[str | None, typer.Option(help='Disk, such as "100Gi".')]
 
 
+class _Limit(enum.StrEnum):
+    INSTANCES = "instances"
+    CPU = "cpu"
+    MEMORY = "memory"
+    STORAGE = "storage"
+
+
 @command(app, "get")
 def get(session: Session, namespace: Namespace = "default") -> None:
     """Show a namespace's limits and what it uses of them."""
@@ -36,14 +44,29 @@ def set_(
     cpu: Cpu = None,
     memory: Memory = None,
     storage: Storage = None,
+    reset: Annotated[
+        list[_Limit] | None,
+        typer.Option(help="Make a limit the default again; may be given several times."),
+    ] = None,
     etag: Annotated[str, typer.Option(help="Only if the limits still have this etag.")] = "",
 ) -> None:
-    """Change the limits that are given; the others stay."""
-    if (instances, cpu, memory, storage) == (None,) * 4:
-        raise typer.BadParameter("give at least one of --instances, --cpu, --memory, --storage")
+    """Change the limits that are given; the others stay.
+
+    Example: codestudio quota set team --cpu 4 --reset instances
+    """
+    if (instances, cpu, memory, storage) == (None,) * 4 and not reset:
+        raise typer.BadParameter(
+            "give at least one of --instances, --cpu, --memory, --storage, --reset"
+        )
     with session.client() as client:
         quota = client.quotas.update(
-            namespace, instances=instances, cpu=cpu, memory=memory, storage=storage, etag=etag
+            namespace,
+            instances=instances,
+            cpu=cpu,
+            memory=memory,
+            storage=storage,
+            reset=[one.value for one in reset or ()],
+            etag=etag,
         )
     session.show(quota.to_dict(), lambda: _quota(quota))
 

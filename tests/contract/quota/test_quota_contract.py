@@ -139,6 +139,21 @@ async def test_update_writes_what_the_mask_names(
     assert await admin.GetQuota(pb.GetQuotaRequest(namespace="team")) == quota
 
 
+async def test_a_limit_that_is_reset_is_the_default_again(admin: Stub) -> None:
+    """What is reset loses its own limit, instances too; what is set beside it is set."""
+    await admin.UpdateQuota(update(instances=3, cpu="4", memory="8Gi"))
+    asked = update(storage="1Gi")
+    asked.reset.extend(["instances", "memory"])
+    expected = pb.Amounts()
+    expected.CopyFrom(DEFAULT)
+    expected.MergeFrom(pb.Amounts(cpu="4", storage="1Gi"))
+    assert (await admin.UpdateQuota(asked)).limits == expected
+    last = pb.UpdateQuotaRequest(quota=pb.Quota(namespace="team"), reset=["cpu", "storage"])
+    quota = await admin.UpdateQuota(last)
+    assert quota.is_default
+    assert quota.limits == DEFAULT
+
+
 async def test_stale_etag_is_refused(admin: Stub) -> None:
     """An update made on limits that have changed since changes nothing."""
     before = await admin.GetQuota(pb.GetQuotaRequest(namespace="team"))
@@ -181,6 +196,18 @@ async def test_list_pages_are_stable(admin: Stub) -> None:
         ("UpdateQuota", update(instances=-1), ["quota.limits.instances"]),
         ("UpdateQuota", update("usage.cpu", cpu="1"), ["update_mask"]),
         ("UpdateQuota", update("limits.gpu", "cpu", cpu="1"), ["update_mask", "update_mask"]),
+        (
+            "UpdateQuota",
+            pb.UpdateQuotaRequest(quota=pb.Quota(namespace="team"), reset=["gpu"]),
+            ["reset"],
+        ),
+        (
+            "UpdateQuota",
+            pb.UpdateQuotaRequest(
+                quota=pb.Quota(namespace="team", limits=pb.Amounts(cpu="1")), reset=["cpu"]
+            ),
+            ["reset"],
+        ),
         ("ListQuotas", pb.ListQuotasRequest(page_size=1001), ["page_size"]),
         ("ListQuotas", pb.ListQuotasRequest(page_size=-1), ["page_size"]),
         ("ListQuotas", pb.ListQuotasRequest(page_token="?"), ["page_token"]),

@@ -54,6 +54,8 @@ class Gateway(
         self.fail_starts_with: instance_pb2.Failure | None = None
         self.stuck = False
         self.quota = quota_service_pb2.Amounts(instances=10, cpu="20", memory="40Gi", storage="1Ti")
+        self.default_quota = quota_service_pb2.Amounts()
+        self.default_quota.CopyFrom(self.quota)
         self._log: list[Event] = []
         self._epoch = 1
         self._by_request: dict[str, tuple[instance_pb2.InstanceConfig, str]] = {}
@@ -328,6 +330,8 @@ class Gateway(
             for path in request.update_mask.paths:
                 field = path.removeprefix("limits.")
                 setattr(self.quota, field, getattr(request.quota.limits, field))
+            for field in request.reset:
+                setattr(self.quota, field, getattr(self.default_quota, field))
             return self._quota(request.quota.namespace)
 
     async def ListQuotas(self, request: Any, context: Any) -> Any:

@@ -203,6 +203,8 @@ async def test_quotas(aclient: codestudio.AsyncClient) -> None:
     check = await aclient.quotas.check("team-a", instances=11)
     assert not check
     assert check.shortages[0].exceeded_by == "1"
+    quota = await aclient.quotas.update("team-a", reset=["cpu"])
+    assert quota.limits == codestudio.Amounts(10, "20", "40Gi", "1Ti")
     with pytest.raises(ValueError, match="at least one"):
         await aclient.quotas.update("team-a")
 

@@ -233,7 +233,10 @@ def test_quota(gateway: Gateway, run: Command) -> None:
     run("quota", "set", "team-a", "--memory", "8Gi")
     assert gateway.quota.memory == "8Gi"
     assert "memory" in run("quota", "get", "team-a").stdout
+    run("quota", "set", "team-a", "--cpu", "3", "--reset", "memory", "--reset", "instances")
+    assert (gateway.quota.cpu, gateway.quota.memory) == ("3", gateway.default_quota.memory)
     run("quota", "set", "team-a", code=2)
+    run("quota", "set", "team-a", "--reset", "gpu", code=2)
     assert run("quota", "check", "team-a").stdout == "allowed\n"
     result = run("quota", "check", "--instances", "11", code=6)
     assert result.stdout.splitlines()[1].split() == ["instances", "10", "0", "11", "1"]

@@ -53,12 +53,14 @@ class GetQuotaRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ...) -> None: ...
 
 class UpdateQuotaRequest(_message.Message):
-    __slots__ = ("quota", "update_mask")
+    __slots__ = ("quota", "update_mask", "reset")
     QUOTA_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    RESET_FIELD_NUMBER: _ClassVar[int]
     quota: Quota
     update_mask: _field_mask_pb2.FieldMask
-    def __init__(self, quota: _Optional[_Union[Quota, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+    reset: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, quota: _Optional[_Union[Quota, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., reset: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListQuotasRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
