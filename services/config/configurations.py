@@ -9,7 +9,7 @@ with the record does the rest.
 import asyncio
 import dataclasses
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -61,7 +61,16 @@ class Configurations:
 
         Raises:
             errors.Unavailable: MongoDB is down and nothing is known yet.
+            errors.FailedPrecondition: The base does not go with what was set while running
+                (BASE_CONFLICT); says where.
         """
+        known = await self._known(service)
+        if wrong := self._view.conflict(service):
+            raise _base_conflict(service, wrong)
+        return known
+
+    async def _known(self, service: str) -> State:
+        """Read the settings, also where they are in conflict: to mend them."""
         if self._mongo.ready:
             try:
                 return await self._view.refresh(service)
@@ -85,7 +94,7 @@ class Configurations:
         Raises:
             errors.NotFound: There is no such revision (REVISION_NOT_FOUND).
         """
-        await self.get(service)
+        await self._known(service)
         revision = await self._revision(service, number)
         return merge(SCHEMAS[service], self._view.base, {**self._view.revisions, service: revision})
 
@@ -132,7 +141,7 @@ class Configurations:
     async def validate(self, service: str, values: Mapping[str, Any]) -> list[Violation]:
         """Find everything wrong with nested values on top of those in force."""
         schema = SCHEMAS[service]
-        state = await self.get(service)
+        state = await self._known(service)
         newest = self._view.revisions.get(service, nothing(service))
         asked, wrong = schema.flatten(values)
         taken, more = changes.check(schema, state, asked)
@@ -234,6 +243,17 @@ def refuse(wrong: Iterable[Violation], prefix: str) -> None:
     for one in sorted(wrong, key=lambda violation: violation.field):
         found.add(prefix + one.field, one.description)
     found.check()
+
+
+def _base_conflict(service: str, wrong: Sequence[Violation]) -> errors.FailedPrecondition:
+    told = "; ".join(f"{one.field}: {one.description}" for one in wrong)
+    return errors.FailedPrecondition(
+        "BASE_CONFLICT",
+        f"The base documents do not go with what was set of {service} while running: {told}. "
+        "Change one of the two",
+        metadata={"service": service},
+        violations=wrong,
+    )
 
 
 def _etag_mismatch(service: str) -> errors.Aborted:

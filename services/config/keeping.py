@@ -116,19 +116,26 @@ class Keeper:
             await asyncio.sleep(self._reread * random.uniform(0.9, 1))  # noqa: S311 - jitter
             try:
                 fresh = await asyncio.to_thread(self._sources.read)
+                if not self._knows_all:
+                    # Whether it goes with what was set while running cannot be told yet.
+                    continue
                 self._check(fresh)
             except base.BaseError as error:
                 # Told once, and again when it is another mistake.
                 if str(error) != refused:
                     refused = str(error)
                     BASES.labels("rejected").inc()
-                    _log.error("base documents rejected; going on with the last", why=refused)
+                    _log.error("base documents rejected", why=refused)
                 continue
             refused = ""
             if fresh.digest != self._view.base.digest:
                 BASES.labels("applied").inc()
                 _log.info("base documents changed")
                 self._view.rebase(fresh)
+
+    @property
+    def _knows_all(self) -> bool:
+        return SCHEMAS.keys() <= self._view.revisions.keys()
 
     def _check(self, fresh: base.Base) -> None:
         """Refuse a base that what was set while running does not go with.

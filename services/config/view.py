@@ -5,11 +5,13 @@ replica's, and a comparison with the record now and then. Watches wait here.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 from prometheus_client import Counter, Gauge
 
+from services.chassis.errors import Violation
+from services.config import changes
 from services.config.base import Base
 from services.config.schema import Schema
 from services.config.sections import SCHEMAS
@@ -33,6 +35,7 @@ class View:
         self._mirror = mirror
         self._revisions: dict[str, Revision] = {}
         self._states: dict[str, State] = {}
+        self._conflicts: dict[str, tuple[Violation, ...]] = {}
         self._changed = asyncio.Event()
 
     @property
@@ -50,8 +53,16 @@ class View:
         return self._changed
 
     def state(self, service: str) -> State | None:
-        """Give the settings of a service; None while the record was never read."""
-        return self._states.get(service)
+        """Give the settings of a service; None while the record was never read, or in conflict."""
+        return None if self._conflicts.get(service) else self._states.get(service)
+
+    def conflict(self, service: str) -> Sequence[Violation]:
+        """Tell what of the base does not go with what was set while running, by path.
+
+        Only the base of the start can be so: it is read before the record is. Nobody is told
+        settings that are in conflict; every service would refuse them.
+        """
+        return self._conflicts.get(service, ())
 
     def note(self, revision: Revision) -> None:
         """Learn of a revision; an older one than is known changes nothing."""
@@ -68,6 +79,8 @@ class View:
     async def refresh(self, service: str) -> State:
         """Read the newest revision of a service, and of those it follows, from the record.
 
+        Gives the settings also where they are in conflict.
+
         Raises:
             Exception: What the database's library raises when it is down.
         """
@@ -82,7 +95,7 @@ class View:
                 copy = await self._mirror.read(name)
                 if copy is not None:
                     self.note(copy)
-        return self.state(service)
+        return self._states.get(service)
 
     async def resync(self, service: str) -> None:
         """Compare memory and Redis with the record, and make them what it says."""
@@ -129,9 +142,14 @@ class View:
         for schema in schemas:
             if any(one not in self._revisions for one in (schema.service, *schema.followed)):
                 continue
-            state = merge(schema, self._base, self._revisions)
-            changed |= self._states.get(schema.service) != state
-            self._states[schema.service] = state
+            before = self.state(schema.service)
+            self._states[schema.service] = merge(schema, self._base, self._revisions)
+            self._conflicts[schema.service] = tuple(
+                violation
+                for name in (schema.service, *sorted(schema.followed))
+                for violation in changes.between(self._base, SCHEMAS[name], self._revisions[name])
+            )
+            changed |= self.state(schema.service) != before
         if changed:
             self._changed.set()
             self._changed = asyncio.Event()

@@ -167,6 +167,48 @@ async def test_a_base_must_go_with_what_was_set(parts: rig.Parts, service: rig.R
         assert _rejected() == told + 1
 
 
+async def test_a_base_of_the_start_must_go_with_what_was_set_too(parts: rig.Parts) -> None:
+    """Read before the record, it is told to nobody, and said is which setting, until mended."""
+    document = parts.directory / "base" / "instance-config.json"
+    content = json.loads(document.read_text())
+    async with rig.replica(parts) as service:
+        await service.set(PORT, 65000)
+    content["port_allocation"]["range_size"] = 1000
+    document.write_text(json.dumps(content))
+    told = _rejected()
+    async with rig.replica(parts) as service:
+        # Who follows the one in conflict is not told either; everybody else is.
+        for name in (rig.RESOURCE, rig.INSTANCE):
+            code, detail = await rig.refusal(service.get(name))
+            assert (code, detail.code) == (grpc.StatusCode.FAILED_PRECONDITION, "BASE_CONFLICT")
+            assert [one.field for one in detail.violations] == [rig.SIZE]
+        assert await service.get(rig.QUOTA)
+
+        async def logged() -> bool:
+            return _rejected() > told
+
+        await rig.until(logged)
+        after = await service.set(PORT, 9000)
+        assert (rig.value(after, PORT), rig.value(after, rig.SIZE)) == (9000, 1000)
+        assert await service.get() == after
+
+
+async def test_documents_wait_for_the_record(parts: rig.Parts) -> None:
+    """Whether new documents go with what was set is not known before the record is: they wait."""
+    settings = parts.settings(mongodb_url="mongodb://127.0.0.1:1/none")
+    document = parts.directory / "base" / "instance-config.json"
+    content = json.loads(document.read_text())
+    reread = app.compose(settings).tasks["reread the base"]
+    applied = _applied()
+    looking = asyncio.create_task(reread())
+    content["port_allocation"]["base_port"] = 9000
+    document.write_text(json.dumps(content))
+    await asyncio.sleep(0.5)  # several looks at it
+    assert _applied() == applied
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+
+
 async def test_a_service_does_not_start_on_wrong_documents(parts: rig.Parts) -> None:
     """It says what is wrong with them."""
     document = parts.directory / "base" / "instance-config.json"
@@ -179,5 +221,13 @@ async def test_a_service_does_not_start_on_wrong_documents(parts: rig.Parts) -> 
 
 
 def _rejected() -> float:
-    labels = {"outcome": "rejected"}
+    return _bases("rejected")
+
+
+def _applied() -> float:
+    return _bases("applied")
+
+
+def _bases(outcome: str) -> float:
+    labels = {"outcome": outcome}
     return REGISTRY.get_sample_value("codestudio_config_base_reads_total", labels) or 0.0
