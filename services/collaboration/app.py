@@ -36,6 +36,7 @@ from services.collaboration.store import Store
 from services.collaboration.subscriptions import Subscriptions
 from services.collaboration.syncing import Syncing
 from services.collaboration.texts import LiveTexts
+from services.collaboration.together import Together
 from services.collaboration.uncommitted import Uncommitted
 from services.collaboration.yjs import Yjs
 
@@ -72,7 +73,9 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
     async def announce(name: Name, author: Author) -> None:
         await uncommitted.opened(name, author, int(clock.now().timestamp() * 1000))
 
-    syncing = Syncing(rooms=rooms)
+    syncing = Syncing(
+        rooms=rooms, together=Together(log=log, origin=origin, give_up=settings.log_give_up)
+    )
     presence = Presence(nats=nats, origin=origin, loaded=rooms.loaded)
 
     def introduce(room: Room) -> None:

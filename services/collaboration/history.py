@@ -83,8 +83,8 @@ class History:
         base = self._floor.revision
         return [update for _, update in self._entries[after - base : until - base]]
 
-    def document(self, revision: int) -> "pycrdt.Doc[pycrdt.Text]":
-        """Make the document as it was at a revision.
+    def document(self, revision: int, client_id: int | None = None) -> "pycrdt.Doc[pycrdt.Text]":
+        """Make the document as it was at a revision, to edit as one client.
 
         Raises:
             TooOld: It is older than what is kept.
@@ -92,7 +92,7 @@ class History:
         start = self._latest if revision >= self._latest.revision else self._floor
         if revision < start.revision:
             raise TooOld
-        return replay(start.state, self.updates(start.revision, revision))
+        return replay(start.state, self.updates(start.revision, revision), client_id)
 
     def fold(self) -> tuple[Checkpoint, list[bytes], int, int]:
         """Return what the next checkpoint is made of.
@@ -117,9 +117,11 @@ class History:
         self._bytes_since = sum(map(len, since))
 
 
-def replay(state: bytes, updates: list[bytes]) -> "pycrdt.Doc[pycrdt.Text]":
+def replay(
+    state: bytes, updates: list[bytes], client_id: int | None = None
+) -> "pycrdt.Doc[pycrdt.Text]":
     """Make a document of a state and the updates since."""
-    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(allow_multithreading=True)
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=client_id, allow_multithreading=True)
     doc.get(text.ROOT, type=pycrdt.Text)
     with doc.transaction():
         doc.apply_update(state)

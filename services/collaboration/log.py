@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime
+import json
 import random
-from collections.abc import AsyncIterator, Callable
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 import nats.errors
@@ -35,6 +37,10 @@ _DUPLICATES = 120.0
 again (`CollaborationSettings.log_give_up`)."""
 _STREAM_EXISTS = 10058
 """JetStream's code for a stream of that name with another configuration."""
+_DUPLICATE = 10201
+"""JetStream's code for a batch with a message that is stored already."""
+_BATCHES_AT_ONCE = 16
+"""JetStream takes 50 batches of a stream at once, of all replicas."""
 _WRONG_LAST = 10071
 """JetStream's code for a message that is not the next one, as was required of it."""
 _CHECK_EVERY = 2.0
@@ -74,6 +80,13 @@ class Extent:
     """Sequence number of its newest message; 0 if it never had any."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Message:
+    subject: str
+    data: bytes
+    headers: dict[str, str]
+
+
 class Log:
     """Stores updates, and tells of every one that is stored."""
 
@@ -91,6 +104,7 @@ class Log:
         self._identity = ""
         self._last = 0
         self._followed = asyncio.Event()
+        self._batches = asyncio.Semaphore(_BATCHES_AT_ONCE)
 
     @property
     def identity(self) -> str:
@@ -113,6 +127,9 @@ class Log:
         except nats.js.errors.NotFoundError:
             await self._make()
             info = await jetstream.stream_info(NAME)
+        if not info.config.allow_atomic:
+            # Made by an earlier release.
+            info = await jetstream.update_stream(info.config, allow_atomic=True)
         created = info.created
         identity = (
             created.astimezone(datetime.UTC).isoformat()
@@ -130,18 +147,65 @@ class Log:
         Raises:
             nats.errors.Error: NATS cannot be reached, or refuses.
         """
-        size = min(self._nats.client.max_payload, 1024 * 1024) - _HEADERS_ROOM
-        subject = name.subject(entry.SUBJECT)
-        parts = max(1, -(-len(draft.update) // size))
-        for part in range(parts):
+        for message in self._messages(name, epoch, draft):
             async with asyncio.timeout(self._timeout):
                 await self._nats.jetstream.publish(
-                    subject,
-                    draft.update[part * size : (part + 1) * size],
+                    message.subject,
+                    message.data,
                     timeout=self._timeout,
                     stream=NAME,
-                    headers=entry.headers(draft, epoch, self._origin, part, parts),
+                    headers=message.headers,
                 )
+
+    async def store_together(self, drafts: Iterable[tuple[Name, str, Draft]]) -> None:
+        """Store an update of each of several documents, all or none.
+
+        When this returns they are stored; when it raises all may be, or none, and they may be
+        stored again under the same ids.
+
+        https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-50.md
+
+        Args:
+            drafts: Names, epochs and updates.
+
+        Raises:
+            nats.errors.Error: NATS cannot be reached, or refuses.
+        """
+        messages = [
+            message
+            for name, epoch, draft in drafts
+            for message in self._messages(name, epoch, draft)
+        ]
+        batch = uuid.uuid4().hex
+        async with self._batches, asyncio.timeout(self._timeout):
+            for number, message in enumerate(messages, 1):
+                headers = {
+                    **message.headers,
+                    "Nats-Expected-Stream": NAME,
+                    "Nats-Batch-Id": batch,
+                    "Nats-Batch-Sequence": str(number),
+                }
+                if number == len(messages):
+                    headers["Nats-Batch-Commit"] = "1"
+                if 1 < number < len(messages):
+                    await self._nats.client.publish(message.subject, message.data, headers=headers)
+                    continue
+                # The first is answered at once, so that a refusal is known before the rest is sent.
+                answer = await self._nats.client.request(
+                    message.subject, message.data, timeout=self._timeout, headers=headers
+                )
+                _check(answer)
+
+    def _messages(self, name: Name, epoch: str, draft: Draft) -> Iterator[_Message]:
+        """Give the messages that hold an update."""
+        size = min(self._nats.client.max_payload, 1024 * 1024) - _HEADERS_ROOM
+        parts = max(1, -(-len(draft.update) // size))
+        for part in range(parts):
+            yield _Message(
+                name.subject(entry.SUBJECT),
+                draft.update[part * size : (part + 1) * size],
+                entry.headers(draft, epoch, self._origin, part, parts),
+            )
 
     async def end(self, name: Name, epoch: str, last: int | None, author: Author) -> bool:
         """Store that a document is deleted: nothing of its history counts behind that.
@@ -334,8 +398,16 @@ class Log:
                 # A full disk refuses what is new rather than forget what is acknowledged.
                 discard=api.DiscardPolicy.NEW,
                 allow_direct=True,
+                allow_atomic=True,
             )
         except nats.js.errors.BadRequestError as error:
             # Another replica made it just now, its own way.
             if error.err_code != _STREAM_EXISTS:
                 raise
+
+
+def _check(answer: Msg) -> None:
+    """Pass what JetStream says of a batch, where it took it or has it already."""
+    said: dict[str, Any] = json.loads(answer.data) if answer.data else {}
+    if "error" in said and said["error"].get("err_code") != _DUPLICATE:
+        raise nats.js.errors.APIError.from_error(said["error"])

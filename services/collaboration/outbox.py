@@ -30,6 +30,11 @@ _LAST_RETRY = 2.0
 _numbers = itertools.count(1)
 
 
+def draft_id(origin: str) -> str:
+    """Return an id that no other draft has."""
+    return f"{origin}-{next(_numbers)}"
+
+
 @dataclasses.dataclass(slots=True)
 class _Waiting:
     update: bytes
@@ -201,7 +206,7 @@ class Outbox:
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         self._waiting_bytes -= size
         draft = Draft(
-            id=f"{self._origin}-{next(_numbers)}",
+            id=draft_id(self._origin),
             update=segments.merge([one.update for one in taken]),
             authors=tuple(dict.fromkeys(one.author for one in taken)),
             sources=tuple(dict.fromkeys(one.source for one in taken if one.source)),

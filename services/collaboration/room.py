@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import random
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -27,6 +28,9 @@ _PARTS_SECONDS = 120.0
 
 _CLIENTS_EACH = 16
 """Awareness clients that may speak through one connection: an editor is one."""
+
+_CLIENT_BITS = 52
+"""Client ids of Yjs are below 2^53."""
 
 _CREDIT = 0.02
 """Seconds by which rounds of sending may come ahead of their pace."""
@@ -91,6 +95,10 @@ class Room:
         self._replica = Replica(kept.document(kept.revision))
         self._loose = 0
         self._parts: dict[str, tuple[float, list[Entry]]] = {}
+        self._expected: dict[str, Receipt] = {}
+        self.apart = asyncio.Lock()
+        """Held by whoever makes an edit that is to be here only when it is stored: `fork`."""
+        self._apart_id = 0
         self._advanced = asyncio.Event()
         self._pace = 0.0
         self._spent_until = 0.0
@@ -258,6 +266,23 @@ class Room:
             raise errors.Internal(errors.INTERNAL_ERROR, "The edit could not be made") from None
         self._grow(new, None, author, receipt, source=source, request=request)
 
+    def fork(self) -> Replica:
+        """Return the document as it is stored, for an edit that `expect` waits for.
+
+        All edits made in forks are of one client, which may not make two at once: `apart`.
+        """
+        self._apart_id = self._apart_id or random.getrandbits(_CLIENT_BITS) + 1
+        return Replica(self.history.document(self.revision, self._apart_id))
+
+    def expect(self, draft_id: str, receipt: Receipt) -> None:
+        """Have somebody told when an entry is here."""
+        self._expected[draft_id] = receipt
+
+    def give_up(self, draft_id: str) -> None:
+        """Wait for an entry no longer: it may come or not, so its client is used no more."""
+        if self._expected.pop(draft_id, None) is not None:
+            self._apart_id = 0
+
     def say(self, update: bytes, subscriber: Subscriber) -> None:
         """Take what a client says of itself; of more clients than it may speak for, nothing.
 
@@ -322,6 +347,12 @@ class Room:
         measures.ENTRIES.labels("yes" if own else "no").inc()
         if own and self._outbox.arrived(one.id, revision):
             return
+        self._take(update)
+        if (receipt := self._expected.pop(one.id, None)) is not None:
+            receipt.stored(revision)
+
+    def _take(self, update: bytes) -> None:
+        """Have an entry's update in the document and sent on."""
         try:
             new, _ = self._apply(update)
         except errors.DomainError as error:
@@ -338,6 +369,9 @@ class Room:
             return
         self.failure = error
         self._outbox.abandon(error)
+        expected, self._expected = self._expected, {}
+        for receipt in expected.values():
+            receipt.failed(error)
         for subscriber in list(self.subscribers):
             subscriber.fail(error)
 

@@ -1,5 +1,6 @@
 """One client in one document: what it has been given, and what of its own is stored."""
 
+import asyncio
 import collections
 from collections.abc import Callable
 
@@ -16,6 +17,28 @@ class Receipt:
 
     def failed(self, error: errors.DomainError) -> None:
         """Take note that it is not known to be stored, and will not be tried again."""
+
+
+class Promise(Receipt):
+    """Gives the revision with which something was stored."""
+
+    def __init__(self) -> None:
+        self.revision: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def stored(self, revision: int) -> None:
+        """Give it."""
+        if not self.revision.done():
+            self.revision.set_result(revision)
+
+    def failed(self, error: errors.DomainError) -> None:
+        """Give the error instead."""
+        if not self.revision.done():
+            self.revision.set_exception(error)
+
+    def let_go(self) -> None:
+        """Take note that nobody waits for it any more."""
+        if self.revision.done() and not self.revision.cancelled():
+            self.revision.exception()
 
 
 class _Sent(Receipt):

@@ -1,8 +1,9 @@
 """SyncCode: edits of clients without a CRDT, rebased over what came since their base.
 
 Everything is decided before anything is done: which text each edit refers to, where it lies in
-it, where that is now. Then all edits of all documents are made in one go, without waiting in
-between, and the answer waits until they are stored.
+it, where that is now. Edits of one document are made there at once, and the answer waits until
+they are stored. Edits of several are made apart, upon what is stored of each, and stored in one
+step, all or none; only then are they in the documents.
 """
 
 import asyncio
@@ -23,8 +24,9 @@ from services.collaboration.history import TooOld
 from services.collaboration.names import Name
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
-from services.collaboration.subscriber import Receipt
+from services.collaboration.subscriber import Promise
 from services.collaboration.text import Lines, OffsetError, Unit
+from services.collaboration.together import Part, Together
 
 _CATCH_UP = 3.0
 """Seconds to wait for a revision that another replica has already."""
@@ -108,21 +110,6 @@ class Conflict(errors.Aborted):
         )
 
 
-class _Promise(Receipt):
-    """Gives the revision with which something was stored."""
-
-    def __init__(self) -> None:
-        self.revision: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def stored(self, revision: int) -> None:
-        if not self.revision.done():
-            self.revision.set_result(revision)
-
-    def failed(self, error: errors.DomainError) -> None:
-        if not self.revision.done():
-            self.revision.set_exception(error)
-
-
 @dataclasses.dataclass(slots=True)
 class _Plan:
     """What is to be done to one document."""
@@ -131,6 +118,8 @@ class _Plan:
     changes: list[Change]
     moved: list[rebase.Moved]
     rebased: bool
+    conflict: bool
+    """Whether others changed the same place since, stored or not."""
 
     @property
     def inserted(self) -> list[str]:
@@ -140,8 +129,9 @@ class _Plan:
 class Syncing:
     """Makes edits given as plain text."""
 
-    def __init__(self, *, rooms: Rooms) -> None:
+    def __init__(self, *, rooms: Rooms, together: Together) -> None:
         self._rooms = rooms
+        self._together = together
 
     async def sync(
         self, order: Order, *, on_made: Callable[[], None] = lambda: None
@@ -168,24 +158,50 @@ class Syncing:
                 name: await held.enter_async_context(self._rooms.holding(name))
                 for name in order.names
             }
+            several = len(rooms) > 1
+            if several:
+                for room in rooms.values():
+                    # In order of name, so that no two wait for each other.
+                    await held.enter_async_context(room.apart)
             for name, room in rooms.items():
                 await _catch_up(room, of_document[name])
             # From here to the last edit nobody else has a turn.
             plans = [
-                _plan(rooms[name], some, order.unit, wrong) for name, some in of_document.items()
+                _plan(rooms[name], some, order.unit, wrong, apart=several)
+                for name, some in of_document.items()
             ]
             wrong.check()
             _check(plans, order)
             on_made()
-            promises = _carry_out(plans, order)
-            stands = [_stands(plan, order.unit) for plan in plans]
-            revisions = await asyncio.gather(*(one.revision for one in promises))
+            if several:
+                drafts = [self._draft(plan, order) for plan in plans]
+                stands = [
+                    _stands(plan, order.unit, text)
+                    for plan, (_, text) in zip(plans, drafts, strict=True)
+                ]
+                revisions = await self._together.store([one for one, _ in drafts])
+            else:
+                promises = _carry_out(plans, order)
+                stands = [_stands(plan, order.unit, plan.room.text) for plan in plans]
+                revisions = await asyncio.gather(*(one.revision for one in promises))
         found = {
             change.field: Result(plan.room.name, revision, start, length, plan.rebased)
             for plan, revision, where in zip(plans, revisions, stands, strict=True)
             for change, (start, length) in zip(plan.changes, where, strict=True)
         }
         return [found[change.field] for change in order.changes]
+
+    def _draft(self, plan: _Plan, order: Order) -> tuple[Part, str]:
+        """Make a plan's edits apart; returns them, and the text with them."""
+        fork = plan.room.fork()
+        try:
+            update = fork.edit(rebase.splices(plan.moved, plan.inserted))
+            part = self._together.part(
+                plan.room, update, order.author, source=order.source, request=order.request
+            )
+            return part, fork.text
+        finally:
+            fork.close()
 
 
 def _by_document(changes: Sequence[Change], wrong: Violations) -> dict[Name, list[Change]]:
@@ -207,17 +223,17 @@ def _check(plans: Sequence[_Plan], order: Order) -> None:
             "DOCUMENT_BUSY", "The documents could not be had in time; try again"
         )
     for plan in plans:
-        if order.rejects and any(one.conflict for one in plan.moved):
+        if order.rejects and plan.conflict:
             raise Conflict("CONFLICT", "Others have changed the same place since", plan.room)
     for plan in plans:
         plan.room.admit(sum(len(one.encode()) for one in plan.inserted))
 
 
-def _carry_out(plans: Sequence[_Plan], order: Order) -> list[_Promise]:
+def _carry_out(plans: Sequence[_Plan], order: Order) -> list[Promise]:
     """Make all edits."""
     promises = []
     for plan in plans:
-        promise = _Promise()
+        promise = Promise()
         plan.room.edit(
             rebase.splices(plan.moved, plan.inserted),
             order.author,
@@ -250,15 +266,19 @@ async def _catch_up(room: Room, changes: Sequence[Change]) -> None:
         )
 
 
-def _plan(room: Room, changes: list[Change], unit: Unit, wrong: Violations) -> _Plan:
+def _plan(
+    room: Room, changes: list[Change], unit: Unit, wrong: Violations, *, apart: bool
+) -> _Plan:
+    """Decide what is to be done to a document; `apart` upon what is stored of it only."""
     base = changes[0].base
     deltas: list[list[dict[str, Any]]] = []
-    current = base == 0 or (base == room.revision and room.settled)
-    if current:
-        before = room.text
+    unstored = [] if apart else room.unstored()
+    now = room.stored_text() if apart else room.text
+    if base == 0 or (base == room.revision and not unstored):
+        before = now
     else:
         try:
-            before, deltas = _since(room, base)
+            before, deltas = _since(room, base, unstored, now)
         except TooOld:
             raise Conflict(
                 "BASE_TOO_OLD",
@@ -267,24 +287,29 @@ def _plan(room: Room, changes: list[Change], unit: Unit, wrong: Violations) -> _
             ) from None
     edits = _edits(before, changes, unit, wrong)
     if wrong:
-        return _Plan(room, changes, [], rebased=False)
+        return _Plan(room, changes, [], rebased=False, conflict=False)
     moved = rebase.carry(edits, deltas)
-    return _Plan(room, changes, moved, rebased=bool(deltas))
+    conflict = any(one.conflict for one in moved)
+    if apart and base and not room.settled:
+        conflict |= _plan(room, changes, unit, wrong, apart=False).conflict
+    return _Plan(room, changes, moved, rebased=bool(deltas), conflict=conflict)
 
 
-def _since(room: Room, base: int) -> tuple[str, list[list[dict[str, Any]]]]:
+def _since(
+    room: Room, base: int, unstored: Sequence[bytes], now: str
+) -> tuple[str, list[list[dict[str, Any]]]]:
     """Return the text at a revision, and how it became what it is now."""
     doc = room.history.document(base)
     root = doc.get(text.ROOT, type=pycrdt.Text)
     before = str(root)
     deltas: list[list[dict[str, Any]]] = []
     subscription = root.observe(lambda event: deltas.append(_delta(event)))
-    since = [*room.history.updates(base, room.revision), *room.unstored()]
+    since = [*room.history.updates(base, room.revision), *unstored]
     if since:
         # In one step: a single delta, and what was put in and taken out since is not in it.
         doc.apply_update(segments.merge(since))
     root.unobserve(subscription)
-    if history.content(doc) != room.text:
+    if history.content(doc) != now:
         raise errors.Internal(errors.INTERNAL_ERROR, "The history does not lead to the text")
     return before, deltas
 
@@ -349,9 +374,8 @@ def _stretch(
         return None
 
 
-def _stands(plan: _Plan, unit: Unit) -> list[tuple[int, int]]:
-    """Return where each edit's text stands now, and its length."""
-    now = plan.room.text
+def _stands(plan: _Plan, unit: Unit, now: str) -> list[tuple[int, int]]:
+    """Return where each edit's text stands in a text that has them all, and its length."""
     utf8 = now.encode() if not now.isascii() else b""
     found = []
     for place, inserted in zip(

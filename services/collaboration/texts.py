@@ -12,7 +12,7 @@ from services.collaboration.names import Name
 from services.collaboration.rebase import Splice
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
-from services.collaboration.subscriber import Receipt
+from services.collaboration.subscriber import Promise
 from services.collaboration.uncommitted import Record
 
 _REACH_SECONDS = 5.0
@@ -22,23 +22,6 @@ _ATTEMPTS = 3
 """Comparisons made while others edit; then the whole stretch that differs is replaced."""
 _STEP = 256 * 1024
 """Characters put in one step: an update has a limit, and a code point four bytes at most."""
-
-
-class _Stored(Receipt):
-    """Waits for an edit to be stored."""
-
-    def __init__(self) -> None:
-        self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def stored(self, revision: int) -> None:
-        """Take note that it is."""
-        if not self.done.done():
-            self.done.set_result(revision)
-
-    def failed(self, error: errors.DomainError) -> None:
-        """Take note that it is not known to be."""
-        if not self.done.done():
-            self.done.set_exception(error)
 
 
 class LiveTexts:
@@ -76,11 +59,11 @@ class LiveTexts:
         stored = []
         # Nothing is awaited in between: nobody's edit comes between two steps.
         for splice in splices:
-            stored.append(_Stored())
+            stored.append(Promise())
             room.edit([splice], author, stored[-1])
         if stored:
             async with asyncio.timeout(seconds):
-                await asyncio.gather(*(one.done for one in stored))
+                await asyncio.gather(*(one.revision for one in stored))
 
     @staticmethod
     async def _splices(room: Room, text: str) -> list[Splice]:

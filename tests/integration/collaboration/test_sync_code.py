@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import random
 import time
 import uuid
 from typing import Any
@@ -15,7 +16,7 @@ from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from codestudio.collaboration.v1 import document_pb2
 from nats.aio.client import Client
 
-from services.collaboration import entry, names, requests
+from services.collaboration import entry, history, names, requests, ywire
 from services.collaboration.log import NAME
 from tests.integration.collaboration import rig
 
@@ -147,6 +148,69 @@ async def test_all_or_nothing(service: rig.Replica) -> None:
     assert [one.field for one in detail.violations] == ["changes[1]"]
     assert (await service.get("a.txt")).text == "a🙂\n"
     assert (await service.get("b.txt")).text == "b\n"
+
+
+async def test_all_or_nothing_is_stored(parts: rig.Parts) -> None:
+    """Where the edits of one document cannot be stored, those of no other are, for nobody."""
+    connection = await nats.connect(parts.stack.plan.nats_url)
+    jetstream = connection.jetstream()
+    async with connection, rig.replica(parts, log_give_up=0.5) as one, rig.replica(parts) as two:
+        for path in ("a.txt", "b.txt"):
+            await one.open(path, "")
+        order = at("a.txt", 0, 0, "a"), at("b.txt", 0, 0, "b" * 100_000)
+        request_id = str(uuid.uuid4())
+        config = (await jetstream.stream_info(NAME)).config
+        await jetstream.update_stream(config, max_msg_size=50_000)
+        try:
+            async with two.editor("a.txt") as ada:
+                detail = await rig.refusal(sync(one, *map(dict, order), request_id=request_id))
+                assert detail.code == "NATS_UNAVAILABLE"
+                # Stored behind it: what came before would be here too.
+                ada.insert(0, "x")
+                await ada.stored()
+        finally:
+            await jetstream.update_stream(config, max_msg_size=-1)
+        for replica in (one, two):
+            assert (await replica.get("a.txt")).text == "x"
+            assert (await replica.get("b.txt")).text == ""
+        done = await sync(one, *map(dict, order))
+        assert [found.applied.length for found in done.results] == [1, 100_000]
+        for replica in (one, two):
+            async with asyncio.timeout(10):
+                while (await replica.get("b.txt")).text != "b" * 100_000:
+                    await asyncio.sleep(0.01)
+            assert (await replica.get("a.txt")).text == "ax"
+
+
+async def test_orders_of_several_documents_at_once(parts: rig.Parts) -> None:
+    """They wait for each other without end nowhere, each happens, and no editor loses a letter."""
+    async with (
+        rig.replica(parts) as one,
+        rig.replica(parts) as two,
+    ):
+        paths = ["a.txt", "b.txt", "c.txt"]
+        for path in paths:
+            await one.open(path, "")
+        async with one.editor("a.txt") as ada:
+            orders = []
+            for number in range(30):
+                some = random.sample(paths, 2)
+                replica = random.choice((one, two))
+                changes = [at(path, 0, 0, f"<{number}>") for path in some]
+                orders.append(asyncio.ensure_future(sync(replica, *changes)))
+                ada.insert(len(ada.text), ".")
+                await asyncio.sleep(0.003)
+            await asyncio.gather(*orders)
+            await ada.stored()
+        texts = [(await one.get(path)).text for path in paths]
+        for number in range(30):
+            assert sum(text.count(f"<{number}>") for text in texts) == 2
+            assert max(text.count(f"<{number}>") for text in texts) == 1
+        assert texts[0].count(".") == 30
+        # Whatever the number of orders, each replica wrote as one client beside the editor.
+        state = (await one.get("a.txt", include_state=True)).state
+        doc = history.replay(state, [])
+        assert len(ywire.read_state_vector(doc.get_state())) <= 4
 
 
 async def test_bases(service: rig.Replica) -> None:
