@@ -177,6 +177,9 @@ class Changes:
                 *(self._changed(identity, name, entries) for name, entries in some)
             )
         await self._outcomes.passed(one.entry for one in seen if one.entry is not None)
+        # All of this is noted, so it may be cut; and before it counts as done, so that it is.
+        for name in {one.entry.name for one in seen if one.entry and one.entry.deleted}:
+            await self._code.clear(name)
         await self._records.move(identity, seen[-1].sequence)
 
     async def _changed(self, identity: str, name: Name, entries: Sequence[Entry]) -> None:

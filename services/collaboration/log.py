@@ -13,7 +13,7 @@ import datetime
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import nats.errors
@@ -22,7 +22,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.js import api
 
-from services.chassis import connectors, errors, streams
+from services.chassis import clock, connectors, errors, streams
 from services.collaboration import entry
 from services.collaboration.entry import Author, Draft, Entry
 from services.collaboration.names import Name
@@ -57,6 +57,8 @@ _PAUSE = 0.2
 _HEADERS_ROOM = 64 * 1024
 """Bytes of a message that its headers may take."""
 _HISTORY_SECONDS = 30.0
+_DELETIONS_KEPT = 3600.0
+"""Seconds a deletion stays for replicas that are behind; far longer than one can be and serve."""
 
 
 class Lost(errors.Unavailable):
@@ -288,6 +290,15 @@ class Log:
                 NAME, seq=upto + 1, subject=name.subject(entry.SUBJECT)
             )
 
+    async def clear(self, name: Name) -> None:
+        """Remove what a document's deleted histories have left, but for the newest deletion.
+
+        Raises:
+            nats.errors.Error: NATS cannot be reached.
+        """
+        entries = await self.read(name, 0, await self.last(name))
+        await self.trim(name, spent(entries, clock.now()))
+
     async def follow(self, on_entry: Callable[[Entry], None], on_lost: Callable[[], None]) -> None:
         """Tell of every entry stored from now on, in order, for ever.
 
@@ -404,6 +415,23 @@ class Log:
             # Another replica made it just now, its own way.
             if error.err_code != _STREAM_EXISTS:
                 raise
+
+
+def spent(entries: Sequence[Entry], now: datetime.datetime) -> int:
+    """Return up to where the entries of one document are of histories that were deleted.
+
+    Not behind a deletion that is new: a replica that is behind has to see it. Nor behind an entry
+    of a history that goes on, though somebody has deleted an older one once more behind it.
+    """
+    dead = {one.epoch for one in entries if one.deleted}
+    upto = 0
+    for one in entries:
+        if one.epoch not in dead:
+            break
+        if one.deleted and (now - one.time).total_seconds() < _DELETIONS_KEPT:
+            break
+        upto = one.sequence
+    return upto
 
 
 def _check(answer: Msg) -> None:

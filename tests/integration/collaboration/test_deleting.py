@@ -8,6 +8,7 @@ import pytest
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 
 from services.collaboration import entry, names
+from services.collaboration.log import NAME
 from tests.integration.collaboration import rig
 
 _CROSSED = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE)
@@ -41,6 +42,35 @@ async def test_gone_on_every_replica(parts: rig.Parts) -> None:
         assert (again.revision, again.length) == (1, 4)
         assert (await one.get("a.txt")).text == "new\n"
         assert await paths(one) == ["a.txt"]
+
+
+async def test_the_log_of_what_is_gone_is_cut(parts: rig.Parts) -> None:
+    """Of a deleted history the log keeps that it was deleted; of what comes after it, all."""
+    subject = names.Name("default", parts.project, "a.txt").subject(entry.SUBJECT)
+    connection = await nats.connect(parts.stack.plan.nats_url)
+    async with connection, rig.replica(parts, quiet_seconds=60) as one:
+        await one.open("a.txt", "")
+        for _ in range(2):
+            async with one.editor("a.txt") as ada:
+                for number in range(5):
+                    ada.insert(0, str(number))
+                    await ada.stored()
+            await delete(one)
+            await one.open("a.txt", "again ")
+
+        async def left() -> int:
+            info = await connection.jetstream().stream_info(NAME, subjects_filter=subject)
+            return (info.state.subjects or {}).get(subject, 0)
+
+        async with one.editor("a.txt") as ada:
+            ada.insert(0, "and ")
+            await ada.stored()
+        async with asyncio.timeout(10):
+            # Of the first history its deletion, and with the second's, what is behind that.
+            while await left() > 8:
+                await asyncio.sleep(0.1)
+        async with rig.replica(parts) as two:
+            assert (await two.get("a.txt")).text == "and again "
 
 
 async def test_only_what_was_looked_at(service: rig.Replica) -> None:
