@@ -128,7 +128,13 @@ class Awareness:
 
     def since(self, version: int) -> list[int]:
         """Return the clients that changed since a version."""
-        return [client for client, one in self._states.items() if one.version > version]
+        found = []
+        # The newest come last, so this looks at no more than has changed: every reader asks.
+        for client, one in reversed(self._states.items()):
+            if one.version <= version:
+                break
+            found.append(client)
+        return found[::-1]
 
     def update(self, clients: Collection[int]) -> bytes:
         """Return the newest of some clients, as an update."""
