@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from services.chassis import errors
+from services.chassis import clock, errors
 from services.collaboration import awareness, history, measures, segments
 from services.collaboration.entry import Author, Entry
 from services.collaboration.history import History
@@ -25,6 +25,8 @@ _LOOSE_BYTES = 1024**2
 bring them again with what they need."""
 _PARTS_SECONDS = 120.0
 """How long the parts of a large entry may wait for the rest: then its replica has died."""
+_CLOCKS_DIFFER = 30.0
+"""Seconds by which NATS' clock may be behind ours."""
 
 _CLIENTS_EACH = 16
 """Awareness clients that may speak through one connection: an editor is one."""
@@ -440,7 +442,7 @@ class Room:
         if one.id not in self._parts:
             if one.part:
                 return None
-            self._parts[one.id] = (self._loop.time(), [])
+            self._parts[one.id] = (self._loop.time() - _waited(one), [])
         _, parts = self._parts[one.id]
         if one.part == len(parts):
             parts.append(one)
@@ -480,6 +482,12 @@ class Room:
                 subscriber.wake()
             except Exception:  # noqa: BLE001 - one client's trouble; others are to hear all the same
                 _log.exception("client cannot be woken", document=self.name.key)
+
+
+def _waited(one: Entry) -> float:
+    """Return for how long an entry has been stored, at least: it may be found long after."""
+    age = (clock.now() - one.time).total_seconds() - _CLOCKS_DIFFER
+    return max(0.0, min(age, 2 * _PARTS_SECONDS))
 
 
 def _nobody_else(room: Room, clients: list[int]) -> None:

@@ -23,7 +23,7 @@ from services.collaboration.store import Store
 from services.collaboration.subscriber import Subscriber
 
 _NAME = Name("default", "p", "a.txt")
-_START = datetime.datetime(2026, 11, 29, tzinfo=datetime.UTC)
+_START = datetime.datetime.now(datetime.UTC)
 _LIMITS = Limits(
     document_bytes=10**7,
     update_bytes=10**6,
@@ -120,6 +120,16 @@ async def test_an_orphaned_part_does_not_hold_a_document_for_ever() -> None:
         assert not room.whole
         room._loop = _Ahead()  # type: ignore[assignment]
         assert room.whole
+
+
+async def test_an_orphaned_part_that_loads_holds_no_document() -> None:
+    """Its replica died long before: nothing is to be waited for, not even after loading."""
+    async with _room() as room:
+        before = _START - datetime.timedelta(seconds=300)
+        room.entered(_entry(1, b"half", id="x", parts=2, time=before))
+        assert room.whole
+        room.entered(_entry(2, b"half", id="y", parts=2, time=_START))
+        assert not room.whole
 
 
 async def test_old_parts_that_load_are_put_together() -> None:
