@@ -14,8 +14,8 @@ _NOBODYS = "@users.codestudio.invalid"
 _TRAILER = "Co-authored-by"
 _TRAILER_LINE = re.compile(rf"{_TRAILER}:\s*(.*?)\s*<([^<>]*)>\s*", re.IGNORECASE)
 _UNFIT = re.compile(r"[<>\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_EDGES = " .,:;\"'\\"
-"""What Git itself cuts off at the ends of a name."""
+_EDGES = re.compile(r"""^[\s.,:;"'\\]+|[\s.,:;"'\\]+$""")
+"""What Git itself cuts off at the ends of a name, and white space of any kind, as in a trailer."""
 
 UNKNOWN = Author("unknown", "Unknown")
 """Who wrote what the log names nobody for."""
@@ -30,7 +30,7 @@ def address(author: Author) -> str:
 def name(author: Author) -> str:
     """Return an author's name as Git can hold it; never empty."""
     for text in (author.name, author.subject):
-        if fit := _UNFIT.sub(" ", text).strip(_EDGES):
+        if fit := _EDGES.sub("", _UNFIT.sub(" ", text)):
             return fit
     return UNKNOWN.name
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pygit2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.collaboration import people, repository
@@ -290,6 +290,7 @@ NAMES = st.text(min_size=0, max_size=40)
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(who=st.lists(st.builds(Author, NAMES.filter(bool), NAMES), min_size=1, max_size=4))
+@example(who=[Author("0", ""), Author("0", "\xa0")])
 def test_any_author_can_be_written(
     tmp_path_factory: pytest.TempPathFactory, who: list[Author]
 ) -> None:
