@@ -167,7 +167,13 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
             )
         if app.grpc:
             grpc_server = server.build(
-                settings, app.grpc, grpc_health, calls, tracing, app.reflects
+                settings,
+                app.grpc,
+                grpc_health,
+                calls,
+                tracing,
+                app.reflects,
+                settle=None if app.live is None else app.live.settle,
             )
             port = server.bind(grpc_server, settings.bind_host, settings.port)
             await grpc_server.start()

@@ -6,13 +6,15 @@ needs a setting asks `Live.current` for it each time instead of keeping it.
 
 Nothing that Config does can harm a service that runs. Without Config it goes on with what it
 has; a configuration that its settings do not accept is logged, counted and left out as a whole.
+A service that starts meanwhile goes on with the last one that was in force, which Redis keeps under
+``settings:<service>``, rather than with what it was started with.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import pydantic
@@ -21,7 +23,7 @@ from codestudio.config.v1 import config_service_pb2, config_service_pb2_grpc
 from google.protobuf import json_format
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.chassis import context, errors, mesh
+from services.chassis import connectors, context, errors, mesh
 from services.chassis.settings import Configured, ServiceSettings
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +50,9 @@ _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 1.0
 """A change is to be in force within two seconds, also when Config has just come back."""
 
+_FIRST_ANSWER = 1.0
+"""Seconds a call of a service just started waits for Config at most; it takes a tenth as a rule."""
+
 _ABSENT = object()
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
@@ -56,18 +61,25 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 class Live(Generic[Settings]):
     """The settings of one service as they are now."""
 
-    def __init__(self, settings: Settings, *, mesh: mesh.Mesh) -> None:
+    def __init__(
+        self, settings: Settings, *, mesh: mesh.Mesh, redis: connectors.Redis | None = None
+    ) -> None:
         """Begin with the settings the service was started with.
 
         Args:
             settings: Those; a setting that the configuration does not have stays as it is there.
             mesh: The way to Config.
+            redis: Keeps the last configuration; None for a service of which no answer depends on
+                what is configured.
 
         """
         self._started_with = settings
         self._current = settings
         self._mesh = mesh
         self._paths = configured(type(settings))
+        self._redis = redis
+        self._settled = asyncio.Event()
+        self._waited = False
         self._known = False
         self._revision = 0
         self._resume_token = ""
@@ -88,6 +100,23 @@ class Live(Generic[Settings]):
         """
         return self._known
 
+    async def settle(self) -> None:
+        """Wait until what is in force is what was configured, as far as that can be known.
+
+        So that nothing is decided by settings of the start that were changed long ago. It is
+        Config's answer; where there is none within a second, the last one that was in force;
+        where Redis has none, nothing was ever configured here. Where Redis cannot be asked either
+        it is the settings of the start, until one of the two answers.
+        """
+        if self._redis is None or self._settled.is_set():
+            return
+        if not self._waited:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_ANSWER):
+                    await self._settled.wait()
+            self._waited = True
+        await self._recall()
+
     @property
     def revision(self) -> int:
         """Revision of the configuration in force; 0 before the first, or where none was set."""
@@ -101,8 +130,13 @@ class Live(Generic[Settings]):
         """
         self._subscribers.append(told)
 
-    def apply(self, configuration: config_service_pb2.Configuration) -> bool:
-        """Put a configuration in force, all of it or nothing; whether it was accepted."""
+    def apply(
+        self, configuration: config_service_pb2.Configuration, *, recalled: bool = False
+    ) -> bool:
+        """Put a configuration in force, all of it or nothing; whether it was accepted.
+
+        One that is `recalled` may have been changed since, and so is not `known`.
+        """
         values = json_format.MessageToDict(configuration.values)
         try:
             fresh = self._accept(values)
@@ -115,7 +149,7 @@ class Live(Generic[Settings]):
             )
             return False
         before, self._current, self._revision = self._current, fresh, configuration.revision
-        self._known = True
+        self._known = self._known or not recalled
         REVISION.set(configuration.revision)
         RELOADS.labels("applied").inc()
         changed = {
@@ -146,6 +180,7 @@ class Live(Generic[Settings]):
             except TimeoutError:
                 problem = f"nothing heard for {_SILENCE:.0f} s"
             self._note(problem)
+            await self._recall()
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
             pause = min(_LAST_PAUSE, pause * 2)
 
@@ -165,11 +200,47 @@ class Live(Generic[Settings]):
                         message = await anext(messages)
                 except StopAsyncIteration:
                     return
-                self._take(message, first=first)
+                if self._take(message, first=first):
+                    await self._keep(message.configuration)
                 first = False
                 yield None
 
-    def _take(self, message: config_service_pb2.WatchConfigurationResponse, *, first: bool) -> None:
+    async def _keep(self, configuration: config_service_pb2.Configuration) -> None:
+        """Keep a configuration for the next start."""
+        if self._redis is not None:
+            text = json_format.MessageToJson(configuration, indent=None)
+            await self._of_redis(self._redis.client.set(self._key, text))
+
+    async def _recall(self) -> None:
+        """Put the configuration in force that was kept, where Config has told none yet."""
+        if self._settled.is_set() or self._redis is None or not self._redis.ready:
+            return
+        known, text = await self._of_redis(self._redis.client.get(self._key))
+        # Config may have answered meanwhile.
+        if not known or self._settled.is_set():
+            return
+        if text:
+            kept = json_format.Parse(text, config_service_pb2.Configuration())
+            self.apply(kept, recalled=True)
+        self._settled.set()
+
+    async def _of_redis(self, answer: Awaitable[Any]) -> tuple[bool, Any]:
+        """Whether Redis answered, and what."""
+        try:
+            return True, await answer
+        except Exception as error:
+            if isinstance(errors.from_exception(error), errors.Internal):
+                raise
+            _log.warning("configuration not kept or recalled", why=repr(error))
+            return False, None
+
+    @property
+    def _key(self) -> str:
+        return f"settings:{self._started_with.microservice_name}"
+
+    def _take(self, message: config_service_pb2.WatchConfigurationResponse, *, first: bool) -> bool:
+        """Take a message in; whether it is a configuration that was accepted."""
+        accepted = False
         match message.WhichOneof("message"):
             case "error":
                 # A place that Config does not know any more: begin anew.
@@ -178,11 +249,15 @@ class Live(Generic[Settings]):
             case "configuration":
                 configuration = message.configuration
                 newer = configuration.revision > self._revision
-                if self.apply(configuration) and newer and not first:
+                accepted = self.apply(configuration)
+                if accepted:
+                    self._settled.set()
+                if accepted and newer and not first:
                     since = time.time() - configuration.update_time.ToMicroseconds() / 1e6
                     LAG.observe(max(0.0, since))
         self._resume_token = message.resume_token
         self._note("")
+        return accepted
 
     def _accept(self, values: Mapping[str, Any]) -> Settings:
         """Give the settings with these values in them."""

@@ -3,7 +3,7 @@
 import dataclasses
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc.aio
@@ -56,6 +56,8 @@ def build(
     calls: Calls,
     outer: Sequence[Any] = (),
     reflects: Sequence[str] = (),
+    *,
+    settle: Callable[[], Awaitable[None]] | None = None,
 ) -> grpc.aio.Server:
     """Return the server, not bound to a port yet.
 
@@ -66,6 +68,7 @@ def build(
         calls: Where running calls are counted.
         outer: Interceptors around ours, such as tracing.
         reflects: Services of others that reflection shows beside its own.
+        settle: Awaited by each call that is no stream, before its behaviour.
 
     Raises:
         ValueError: A method declares no permission.
@@ -78,6 +81,7 @@ def build(
         rules=authorisation.rules(names),
         authenticator=authentication.Authenticator(settings.jwks_file),
         calls=calls,
+        settle=settle,
     )
     server = grpc.aio.server(
         interceptors=(*outer, interceptor),

@@ -37,7 +37,7 @@ def compose(settings: InstanceSettings) -> lifecycle.App:
     mongo = connectors.Mongo(settings)
     nats = connectors.Nats(settings)
     channel = mesh.Mesh(settings)
-    in_force = live.Live(settings, mesh=channel)
+    in_force = live.Live(settings, mesh=channel, redis=redis)
 
     store = Store(mongo=mongo)
     peers = MeshPeers(

@@ -16,7 +16,7 @@ def compose(settings: QuotaSettings) -> lifecycle.App:
     """Give the service: its connections, its servicer and its background work."""
     redis = connectors.Redis(settings)
     channel = mesh.Mesh(settings)
-    in_force = live.Live(settings, mesh=channel)
+    in_force = live.Live(settings, mesh=channel, redis=redis)
     nats = connectors.Nats(settings)
     # Only what was repaired goes there, and it is kept in Redis too.
     nats.required = False

@@ -27,7 +27,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
     """Give the service: its connections, its servicers and its background work."""
     redis = connectors.Redis(settings)
     channel = mesh.Mesh(settings)
-    in_force = live.Live(settings, mesh=channel)
+    in_force = live.Live(settings, mesh=channel, redis=redis)
     runtime = LocalRuntime(
         container_root=settings.container_root,
         stack_id=settings.stack_id,

@@ -42,11 +42,22 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         rules: Mapping[str, authorisation.Rule],
         authenticator: authentication.Authenticator,
         calls: Calls,
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """Prepare.
+
+        Args:
+            service: Name of the service.
+            rules: Who may call what, by method.
+            authenticator: Finds out who is calling.
+            calls: Where running calls are counted.
+            settle: Awaited by each call that is no stream, before its behaviour.
+        """
         self._service = service
         self._rules = rules
         self._authenticator = authenticator
         self._calls = calls
+        self._settle = settle
         self._wrapped: dict[str, Any] = {}
 
     async def intercept_service(
@@ -93,7 +104,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
         read: Callable[[bytes], Any] | None,
     ) -> Callable[..., Awaitable[Any]]:
         measures = Measures(method)
-        calls = self._calls
+        calls, settle = self._calls, self._settle
 
         async def unary(request: Any, rpc: Any) -> Any:
             code = "OK"
@@ -102,6 +113,8 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             started = perf_counter()
             try:
                 self._admit(method, rule, rpc)
+                if settle is not None:
+                    await settle()
                 return await behavior(_message(request, read), rpc)
             except BaseException as error:
                 code = _code(error, rpc)

@@ -1,17 +1,21 @@
 """Every call of the contract, through a real server with the chassis."""
 
 import asyncio
+import json
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import TypeAlias
 
 import grpc
 import pytest
+import redis
 from codestudio.common.v1 import error_pb2
 from codestudio.quota.v1 import quota_service_pb2 as pb
 from codestudio.quota.v1 import quota_service_pb2_grpc
 from google.protobuf import field_mask_pb2
 
 from tests.integration.quota import rig
+from tests.integration.quota.valkey import Valkey
 
 Stub: TypeAlias = "quota_service_pb2_grpc.QuotaServiceAsyncStub"
 
@@ -284,3 +288,21 @@ async def test_200_racers_through_the_service(service: rig.Rig) -> None:
         )
         quota = await stub.GetQuota(pb.GetQuotaRequest(namespace="team"))
         assert quota.usage == pb.Amounts(cpu="0", memory="0", storage="0")
+
+
+async def test_the_first_call_goes_by_the_last_default_limits(
+    server: Valkey, tmp_path: Path
+) -> None:
+    """Started without Config, the service admits nothing that was long forbidden."""
+    values = {"default_quota": {"instances": 1}}
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+        client.set("settings:quota-service", json.dumps({"values": values, "revision": 4}))
+    try:
+        async with rig.quota_server(server.url, tmp_path) as service, service.as_user() as admin:
+            assert (await admin.GetQuota(pb.GetQuotaRequest(namespace="team"))).limits == (
+                pb.Amounts(instances=1, cpu="100", memory="200Gi", storage="1Ti")
+            )
+    finally:
+        with redis.Redis.from_url(server.url) as client:
+            client.delete("settings:quota-service")

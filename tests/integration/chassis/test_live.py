@@ -11,13 +11,15 @@ from typing import Annotated, Any
 
 import aiohttp
 import pytest
+import redis
 from codestudio.config.v1 import config_service_pb2, config_service_pb2_grpc
 from google.protobuf import json_format, struct_pb2
 from pydantic import Field
 
-from services.chassis import errors, identity, lifecycle, live, mesh, settings
+from services.chassis import connectors, errors, identity, lifecycle, live, mesh, settings
 from tests import logged
 from tests.integration.chassis import parts
+from tests.integration.quota.valkey import Valkey
 
 Response = config_service_pb2.WatchConfigurationResponse
 
@@ -78,7 +80,7 @@ async def serving(config: Config, keys: parts.Keys, port: int = 0) -> AsyncItera
 
 @contextlib.asynccontextmanager
 async def following(
-    keys: parts.Keys, port: int, **changes: Any
+    keys: parts.Keys, port: int, *, kept: bool = False, **changes: Any
 ) -> AsyncIterator[live.Live[Settings]]:
     """Run a service that follows its configuration there."""
     values = Settings(
@@ -90,8 +92,10 @@ async def following(
         }
     )
     channel = mesh.Mesh(values)
-    followed = live.Live(values, mesh=channel)
-    async with lifecycle.running(values, lifecycle.App(connectors=[channel], live=followed)):
+    store = connectors.Redis(values) if kept else None
+    followed = live.Live(values, mesh=channel, redis=store)
+    standing = [channel, store] if store else [channel]
+    async with lifecycle.running(values, lifecycle.App(connectors=standing, live=followed)):
         yield followed
 
 
@@ -255,6 +259,46 @@ async def test_the_log_level_follows(keys: parts.Keys, config: tuple[Config, int
     messages = [json.loads(line)["message"] for line in written.getvalue().splitlines()]
     assert "meanwhile" in messages
     assert not {"before", "after"} & set(messages)
+
+
+async def test_one_that_starts_without_config_goes_on_with_the_last(
+    keys: parts.Keys, config: tuple[Config, int], own_valkey: Valkey
+) -> None:
+    """Not with what it was started with; and what may have changed since is not known."""
+    told, port = config
+    given = {"kept": True, "redis_url": own_valkey.url, "redis_pool_min": 0}
+    async with following(keys, port, **given) as followed:
+        told.say(3, room={"seats": 7})
+        await followed.settle()
+        assert followed.current.seats == 7
+        await parts.until(lambda: _kept(own_valkey))
+    async with following(keys, 1, **given) as followed:
+        await followed.settle()
+        assert followed.current.seats == 7
+        assert not followed.known
+    # One that does not answer is no better than none, and its answer counts when it comes.
+    async with following(keys, port, **given) as followed:
+        await followed.settle()
+        assert followed.current.seats == 7
+        told.say(4, room={"seats": 8})
+        await parts.until(lambda: followed.known)
+        assert followed.current.seats == 8
+
+
+async def test_where_nothing_was_kept_nothing_waits_for_long(
+    keys: parts.Keys, own_valkey: Valkey
+) -> None:
+    """Without Config and Redis, or with an empty one, it is the settings of the start."""
+    for url in (own_valkey.url, "redis://127.0.0.1:1/0"):
+        async with following(keys, 1, kept=True, redis_url=url, redis_pool_min=0) as followed:
+            async with asyncio.timeout(5):
+                await followed.settle()
+            assert followed.current.seats == 4
+
+
+def _kept(server: Valkey) -> bool:
+    with redis.Redis.from_url(server.url) as client:
+        return bool(client.exists("settings:quota-service"))
 
 
 def test_a_value_is_read_the_way_it_came() -> None:
