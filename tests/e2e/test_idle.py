@@ -11,6 +11,7 @@ from pathlib import Path
 
 import codestudio
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from services.devstack import editor, ports
@@ -18,6 +19,7 @@ from services.devstack.stack import Stack
 from tests import browser
 
 pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.stack,
     pytest.mark.editor,
     pytest.mark.browser,
@@ -59,21 +61,35 @@ def quick() -> Iterator[Stack]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(quick: Stack) -> AsyncIterator[codestudio.AsyncClient]:
     """Talk to it as its administrator."""
     token = quick.plan.credentials.admin_token.read_text().strip()
     async with codestudio.AsyncClient(quick.plan.gateway_url, token=token) as connected:
         yield connected
-        for instance in await connected.instances.list().all():
-            await instance.delete()
 
 
-async def make(client: codestudio.AsyncClient, name: str) -> codestudio.AsyncInstance:
-    """Create an instance that may be idle for a few seconds, and wait for its editor."""
-    instance = await client.instances.create(name, idle_timeout=IDLE)
-    await instance.wait_until_running(timeout=SLOW)
-    return instance
+@contextlib.asynccontextmanager
+async def made(
+    client: codestudio.AsyncClient, *names: str, lease: float = 0
+) -> AsyncIterator[list[codestudio.AsyncInstance]]:
+    """Create instances that may be idle for a few seconds, and wait for their editors.
+
+    With a lease none is stopped before all are there, however long that takes.
+    """
+    created = [await client.instances.create(name, idle_timeout=IDLE) for name in names]
+
+    async def ready(instance: codestudio.AsyncInstance) -> None:
+        await instance.wait_until_running(timeout=SLOW)
+        if lease:
+            await instance.keep_alive(lease)
+
+    try:
+        await asyncio.gather(*map(ready, created))
+        yield created
+    finally:
+        for one in created:
+            await one.delete()
 
 
 def in_use(instance: codestudio.AsyncInstance) -> codestudio.Condition | None:
@@ -131,14 +147,24 @@ def hello(stack: Stack, instance: codestudio.AsyncInstance) -> Path:
     return file
 
 
+@pytest.mark.usefixtures("telling")
 async def test_what_is_use_and_what_is_not(quick: Stack, client: codestudio.AsyncClient) -> None:
     """An open tab with a sleeping terminal is none; typing, a busy terminal and a lease are."""
-    names = ("tab", "typed", "busy", "leased", "left")
-    tab, typed, busy, leased, left = await asyncio.gather(*(make(client, one) for one in names))
+    leased = ("tab", "typed", "busy", "leased")
+    async with made(client, "left") as left, made(client, *leased, lease=600) as others:
+        await use(quick, *others, *left)
+
+
+async def use(
+    quick: Stack,
+    tab: codestudio.AsyncInstance,
+    typed: codestudio.AsyncInstance,
+    busy: codestudio.AsyncInstance,
+    leased: codestudio.AsyncInstance,
+    left: codestudio.AsyncInstance,
+) -> None:
+    """Use each in its way, end all leases but one, and see which are stopped."""
     files = {one.id: hello(quick, one) for one in (tab, typed, busy)}
-    for one in (tab, typed, busy):
-        await one.keep_alive(600)  # until its browser is open, however long that takes
-    await leased.keep_alive(600)
     async with page_of(busy) as page:
         started = files["busy"].with_name("started")
         await terminal(page, f"touch {started}; while :; do :; done")
@@ -191,14 +217,36 @@ async def type_on(page: Page) -> None:
         await asyncio.sleep(1)
 
 
-async def test_it_is_told_once_before(client: codestudio.AsyncClient) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def telling(client: codestudio.AsyncClient) -> AsyncIterator[asyncio.Task[list[str]]]:
+    """Watch one that is left, beside what takes longer; gives what was told of it."""
+
+    async def tell() -> list[str]:
+        async with made(client, "told") as (instance,):
+            return await what_is_told(client, instance)
+
+    task = asyncio.create_task(tell())
+    yield task
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_it_is_told_once_before(telling: asyncio.Task[list[str]]) -> None:
     """A watch shows one warning with the time of the stop, then the stop; a lease clears it."""
-    instance = await make(client, "told")
+    assert await telling == ["IdleWarning", "InUse", "IdleWarning", "Idle"]
+
+
+async def what_is_told(
+    client: codestudio.AsyncClient, instance: codestudio.AsyncInstance
+) -> list[str]:
+    """Let it be warned of, lease it, let it be stopped; give what a watch told of its use."""
     told: list[str] = []
 
     async def listen() -> None:
         async with contextlib.aclosing(client.instances.watch()) as events:
             async for event in events:
+                if event.instance.id != instance.id:
+                    continue
                 said = in_use(event.instance)
                 if said is not None and (not told or told[-1] != said.reason):
                     told.append(said.reason)
@@ -213,21 +261,21 @@ async def test_it_is_told_once_before(client: codestudio.AsyncClient) -> None:
     assert instance.scheduled_stop_time is None
     await stopped(instance, SLOW)
     await asyncio.wait_for(listening, SLOW)
-    assert told == ["IdleWarning", "InUse", "IdleWarning", "Idle"]
+    return told
 
 
 async def test_a_restart_restarts_the_clock(quick: Stack, client: codestudio.AsyncClient) -> None:
     """Killed after the warning, neither service stops anything on what it does not know."""
-    instance = await make(client, "restarted")
-    for service in ("instance", "resource"):
-        await reason(instance, "IdleWarning")
-        os.kill(quick.pid(service), signal.SIGKILL)
-        await asyncio.to_thread(quick.wait_healthy, timeout=SLOW)
-        await refreshed(instance)
-        await reason(instance, "ClockRestarted")
-        assert instance.state is codestudio.InstanceState.RUNNING
-    await stopped(instance, SLOW)
-    assert instance.stop_reason is codestudio.StopReason.IDLE
+    async with made(client, "restarted") as (instance,):
+        for service in ("instance", "resource"):
+            await reason(instance, "IdleWarning")
+            os.kill(quick.pid(service), signal.SIGKILL)
+            await asyncio.to_thread(quick.wait_healthy, timeout=SLOW)
+            await refreshed(instance)
+            await reason(instance, "ClockRestarted")
+            assert instance.state is codestudio.InstanceState.RUNNING
+        await stopped(instance, SLOW)
+        assert instance.stop_reason is codestudio.StopReason.IDLE
 
 
 async def refreshed(instance: codestudio.AsyncInstance) -> None:

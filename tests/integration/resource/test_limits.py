@@ -233,7 +233,15 @@ async def test_a_shells_command_is_told_why(
     await runtime.apply(rig.spec("blue", port_base, sized(storage=10 * MIB), CHILD=child))
     await rig.reach(runtime, "blue", Phase.READY)
     await told(runtime, "blue", Resource.STORAGE)
-    shell = next(one for one in rig.members(stack_id) if victims.name_of(one.pid) == "bash")
+    shells: list[procfs.Process] = []
+
+    def started() -> bool:  # the limit is seen at once, a terminal takes a moment
+        members = rig.members(stack_id)
+        shells[:] = [one for one in members if victims.name_of(one.pid) == "bash"]
+        return bool(shells)
+
+    await rig.until(started)
+    shell = shells[0]
     await rig.until(lambda: resource.prlimit(shell.pid, resource.RLIMIT_FSIZE)[0] == 0)
     (place / "go").touch()
     await rig.until((place / "done").exists)
