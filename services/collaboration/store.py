@@ -2,8 +2,9 @@
 
 ``documents`` has one record a document; creating it is what opens a document, and happens once.
 A snapshot too large for the record lies beside it, in ``document_snapshots``, in pieces: a
-document of MongoDB holds 16 MiB. Pieces are written before the record names them, and removed
-after it names others.
+document of MongoDB holds 16 MiB. Pieces are written before they are the record's content, and
+removed after others are. Before they are written the record says that they will be, so that those
+of a replica that died in between are removed with the next snapshot.
 
 Kept to what both MongoDB and nx-27017 0.8 do the same way (see services/instance/documents.py):
 times are integers, only whole top-level fields are set, nothing is queried by ``_id`` ranges.
@@ -110,7 +111,8 @@ class Store:
     async def create(self, name: Name, epoch: str, snapshot: Snapshot, now: int) -> bool:
         """Create a document unless there is one; whether this did."""
         await self._index()
-        content = await self._write(snapshot)
+        # In the record where at all possible: there is none yet to say that pieces are coming.
+        content = await self._write(_plan(snapshot, inline=_PIECE), snapshot)
         document = {
             "_id": name.key,
             "namespace": name.namespace,
@@ -133,14 +135,28 @@ class Store:
     async def save(self, name: Name, epoch: str, snapshot: Snapshot, updated_at: int) -> bool:
         """Put a snapshot in place of an older one; whether there was an older one."""
         before = await self._mongo.client["documents"].find_one(
-            {"_id": name.key}, {"revision": 1, "epoch": 1, "pieces": 1, "generation": 1}
+            {"_id": name.key},
+            {"revision": 1, "epoch": 1, "pieces": 1, "generation": 1, "coming": 1},
         )
         if before is None or before["epoch"] != epoch or before["revision"] >= snapshot.revision:
             return False
-        content = await self._write(snapshot)
+        planned = _plan(snapshot, inline=_INLINE)
+        chosen = {"_id": name.key, "epoch": epoch, "generation": before["generation"]}
+        if (left := before.get("coming")) is not None:
+            chosen["coming"] = left
+        if planned["pieces"] or left:
+            coming = f"{planned['generation']}/{planned['pieces']}"
+            result = await self._mongo.client["documents"].update_one(
+                chosen, {"$set": {"coming": coming}}
+            )
+            if not result.matched_count:
+                return False
+            # Whoever meant to write those cannot any more: the record says otherwise.
+            chosen["coming"] = coming
+            await self._remove_coming(left)
+        content = await self._write(planned, snapshot)
         result = await self._mongo.client["documents"].update_one(
-            {"_id": name.key, "epoch": epoch, "generation": before["generation"]},
-            {"$set": {**content, "updated_at": updated_at}},
+            chosen, {"$set": {**content, "updated_at": updated_at, "coming": ""}}
         )
         saved = bool(result.matched_count)
         await self._remove(before if saved else content)
@@ -150,7 +166,7 @@ class Store:
         """Remove a document of this history; does nothing where there is none, or another."""
         chosen = {"_id": name.key, "epoch": epoch}
         before = await self._mongo.client["documents"].find_one(
-            chosen, {"pieces": 1, "generation": 1}
+            chosen, {"pieces": 1, "generation": 1, "coming": 1}
         )
         if before is None:
             return
@@ -159,6 +175,7 @@ class Store:
         )
         if result.deleted_count:
             await self._remove(before)
+            await self._remove_coming(before.get("coming"))
         else:
             # A snapshot was stored in between: that is removed too.
             await self.delete(name, epoch)
@@ -177,27 +194,17 @@ class Store:
             for one in await cursor.to_list(length=limit)
         ]
 
-    async def _write(self, snapshot: Snapshot) -> dict[str, Any]:
-        generation = uuid.uuid4().hex
-        pieces = 0
-        if len(snapshot.state) > _INLINE:
-            for start in range(0, len(snapshot.state), _PIECE):
-                await self._mongo.client["document_snapshots"].insert_one(
-                    {
-                        "_id": f"{generation}/{pieces}",
-                        "data": Binary(snapshot.state[start : start + _PIECE]),
-                    }
-                )
-                pieces += 1
-        return {
-            "generation": generation,
-            "pieces": pieces,
-            "state": Binary(b"" if pieces else snapshot.state),
-            "revision": snapshot.revision,
-            "sequence": snapshot.sequence,
-            "stream": snapshot.stream,
-            "length": snapshot.length,
-        }
+    async def _write(self, content: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
+        """Write the pieces of a record's new content; returns the content."""
+        for number in range(content["pieces"]):
+            start = number * _PIECE
+            await self._mongo.client["document_snapshots"].insert_one(
+                {
+                    "_id": f"{content['generation']}/{number}",
+                    "data": Binary(snapshot.state[start : start + _PIECE]),
+                }
+            )
+        return content
 
     async def _state(self, document: Mapping[str, Any]) -> bytes | None:
         if not document["pieces"]:
@@ -218,6 +225,12 @@ class Store:
                 {"_id": f"{content['generation']}/{number}"}
             )
 
+    async def _remove_coming(self, coming: str | None) -> None:
+        """Remove pieces that a record said were coming, as far as they came."""
+        if coming:
+            generation, _, pieces = coming.partition("/")
+            await self._remove({"generation": generation, "pieces": int(pieces)})
+
     async def _index(self) -> None:
         if self._indexed:
             return
@@ -225,6 +238,21 @@ class Store:
             if not self._indexed:
                 await self._mongo.client["documents"].create_index([("home", 1), ("path", 1)])
                 self._indexed = True
+
+
+def _plan(snapshot: Snapshot, *, inline: int) -> dict[str, Any]:
+    """Return the fields of a record for a snapshot, which is in them up to so many bytes."""
+    size = len(snapshot.state)
+    pieces = -(-size // _PIECE) if size > inline else 0
+    return {
+        "generation": uuid.uuid4().hex,
+        "pieces": pieces,
+        "state": Binary(b"" if pieces else snapshot.state),
+        "revision": snapshot.revision,
+        "sequence": snapshot.sequence,
+        "stream": snapshot.stream,
+        "length": snapshot.length,
+    }
 
 
 def _summary(name: Name, document: Mapping[str, Any]) -> Summary:
