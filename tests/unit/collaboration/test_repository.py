@@ -275,6 +275,15 @@ def test_what_is_no_text(repo: Repository, path: Path, tmp_path: Path) -> None:
     assert git("ls-tree", "main", "run.sh", where=path).startswith("100755")
 
 
+def test_git_follows_a_rename(repo: Repository, path: Path) -> None:
+    """A document deleted and one created with its text, committed together, are a rename to Git."""
+    first = repo.commit({"a.py": "one\ntwo\nthree\n"}, by(ADA), parent="")
+    both = {"a.py": None, "src/b.py": "one\ntwo\nthree\nfour\n"}
+    renamed = repo.commit(both, by(ADA), parent=first.id)
+    followed = git("log", "--follow", "--format=%H", "main", "--", "src/b.py", where=path)
+    assert followed.split() == [renamed.id, first.id]
+
+
 def test_nothing_there_yet(repo: Repository) -> None:
     """A project without a commit has no head, no revisions and no texts."""
     assert repo.head() == ""
