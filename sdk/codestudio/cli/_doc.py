@@ -1,10 +1,9 @@
 """`codestudio doc`."""
 
 import asyncio
+import contextlib
 import os
-import shlex
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import codestudio
-from codestudio.cli import _output
+from codestudio.cli import _editing, _output
 from codestudio.cli._session import Session, command
 
 app = typer.Typer(no_args_is_help=True, help="Read, edit and follow documents of a project.")
@@ -88,8 +87,7 @@ def edit(
     Example: EDITOR=vim codestudio doc edit -p shop src/main.py
     """
     program = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    with tempfile.TemporaryDirectory(prefix="codestudio-edit-") as folder:
-        file = Path(folder) / Path(path).name
+    with _editing.kept_if_unstored(Path(path).name) as file:
         result = asyncio.run(
             _edit(session, program, file, path, project, namespace, "" if create else None)
         )
@@ -220,50 +218,28 @@ async def _edit(
     content: str | None,
 ) -> dict[str, Any]:
     """Let an editor work on a file; every save of it is merged into the document."""
-    import watchfiles
-
-    async with (
-        codestudio.AsyncClient(
-            session.gateway, token=session.token, timeout=session.timeout or 10.0
-        ) as client,
-        client.documents.open(project, path, namespace, content=content) as document,
-    ):
-        base = document.text
-        await asyncio.to_thread(file.write_text, base, newline="")
-        saves = 0
-
-        def take_in(*, ended: bool = False) -> None:
-            nonlocal base, saves
-            try:
-                saved = file.read_bytes().decode()
-            except (FileNotFoundError, UnicodeDecodeError):
-                return  # between two steps of a save
-            # An empty file is most likely one that is just being written, until the end.
-            if saved != base and (saved or ended):
-                document.set_text(saved, base=base)
-                base, saves = saved, saves + 1
-
-        editor = await asyncio.create_subprocess_exec(*shlex.split(program), str(file))
-        ended = asyncio.Event()
-        waiting = asyncio.create_task(_wait(editor, ended), name="wait for the editor")
-        async for _ in watchfiles.awatch(file.parent, stop_event=ended, debounce=200):
-            take_in()
-        await waiting
-        take_in(ended=True)
-        await document.flush()
+    async with codestudio.AsyncClient(
+        session.gateway, token=session.token, timeout=session.timeout or 10.0
+    ) as client:
+        document = client.documents.open(project, path, namespace, content=content)
+        await document.connect()
+        try:
+            if document.role is codestudio.Role.VIEWER:
+                raise codestudio.PermissionDenied(
+                    f"you may read {path}, not write it", code="READ_ONLY"
+                )
+            editing = _editing.Editing(document, file)
+            exit_code = await editing.run(program)
+        finally:
+            # It was waited for already, as long as the user wants.
+            with contextlib.suppress(codestudio.CodeStudioError):
+                await document.close(0)
         return {
             "path": path,
-            "saves": saves,
+            "saves": editing.saves,
             "revision": document.revision,
-            "editor_exit_code": editor.returncode or 0,
+            "editor_exit_code": exit_code,
         }
-
-
-async def _wait(editor: asyncio.subprocess.Process, ended: asyncio.Event) -> None:
-    try:
-        await editor.wait()
-    finally:
-        ended.set()
 
 
 def _edited(result: dict[str, Any]) -> str:

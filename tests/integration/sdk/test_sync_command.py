@@ -50,7 +50,7 @@ async def command(desk: Desk, *arguments: str, **environment: str) -> asyncio.su
     """Start the command."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "codestudio.cli", "--gateway", desk.url, "--token", "t", *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **environment},
     )  # fmt: skip
     _started.append(process)
@@ -66,6 +66,12 @@ async def output(process: asyncio.subprocess.Process) -> str:
     """Wait for the end; give what was printed."""
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     return out.decode()
+
+
+async def complaint(process: asyncio.subprocess.Process) -> str:
+    """Wait for the end; give what was said beside the result."""
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    return said.decode()
 
 
 def text(file: Path) -> str:
@@ -174,6 +180,61 @@ async def test_editing_a_document(desk: Desk, tmp_path: Path) -> None:
         assert running.returncode == 0
         assert result["saves"] == 1
         assert desk.text("dir/a.txt") == "ONE\ntwo\nTHREE\nfour\n"
+
+
+@pytest.mark.parametrize("fate", ["gateway away", "deleted", "no text"])
+async def test_an_edit_that_cannot_be_stored_is_kept(desk: Desk, tmp_path: Path, fate: str) -> None:
+    """What was saved last stays in a file whose name is told, and the editor ends by itself."""
+    async with codestudio.AsyncClient(desk.url, token="t") as client:
+        await client.documents.create("p", "a.txt", "one\n")
+        opened, saved, go = (tmp_path / name for name in ("opened", "saved", "go"))
+        data = "\\377" if fate == "no text" else "mine\\n"
+        editor = tmp_path / "editor.sh"
+        editor.write_text(
+            "#!/bin/sh\n"
+            f"touch {opened}; while [ ! -e {go} ]; do sleep 0.1; done\n"
+            f"printf '{data}' > \"$1\"; sleep 0.5; touch {saved}\n"
+        )
+        editor.chmod(0o755)
+        (tmp_path / "t").mkdir()
+        running = await command(
+            desk, "--timeout", "1", "doc", "edit", "-p", "p", "a.txt",
+            EDITOR=str(editor), TMPDIR=str(tmp_path / "t"),
+        )  # fmt: skip
+        await until(opened.exists)
+        if fate == "gateway away":
+            desk.stop()
+        elif fate == "deleted":
+            await client.documents.delete("p", "a.txt")
+        go.touch()
+        said = await complaint(running)
+        assert saved.exists()
+        (kept,) = (tmp_path / "t").glob("*/a.txt")
+        assert kept.read_bytes() == (b"\xff" if fate == "no text" else b"mine\n")
+        assert str(kept) in said
+        code = {"gateway away": 124, "deleted": 3, "no text": 2}[fate]
+        assert running.returncode == code
+        if fate == "gateway away":
+            desk.start()
+
+
+@pytest.mark.parametrize("way", ["viewer", "no editor"])
+async def test_nothing_to_edit_with(desk: Desk, tmp_path: Path, way: str) -> None:
+    """Who may only read, or has no editor, is told before there is anything to lose."""
+    async with codestudio.AsyncClient(desk.url, token="t") as client:
+        await client.documents.create("p", "a.txt", "one\n")
+    desk.viewers = way == "viewer"
+    started = tmp_path / "started"
+    editor = f"touch {started}" if desk.viewers else str(tmp_path / "none")
+    (tmp_path / "t").mkdir()
+    running = await command(
+        desk, "doc", "edit", "-p", "p", "a.txt", EDITOR=editor, TMPDIR=str(tmp_path / "t")
+    )
+    said = await complaint(running)
+    assert ("READ_ONLY" if desk.viewers else "EDITOR_NOT_STARTED") in said
+    assert running.returncode == (4 if desk.viewers else 2)
+    assert not started.exists()
+    assert list((tmp_path / "t").iterdir()) == []
 
 
 async def test_watching_a_document(desk: Desk) -> None:
