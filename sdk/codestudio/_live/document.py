@@ -280,13 +280,13 @@ class AsyncDocument:
     async def close(self, timeout: float = FLUSH_SECONDS) -> None:
         """Wait until the edits are stored, at most `timeout` seconds, and leave.
 
-        Raises DeadlineExceeded when edits are left that are not stored; they are lost then.
-        Closing again does nothing.
+        Raises DeadlineExceeded when edits are left that are not stored, and what the server
+        refused the document for where that is why; they are lost then. Closing again does nothing.
         """
         if self._closed or self._session is None:
             return
         try:
-            if self._error is None and self.unstored:
+            if self.unstored:
                 await self.flush(timeout)
         finally:
             await self._leave()

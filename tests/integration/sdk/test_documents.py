@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import codestudio
@@ -330,6 +331,56 @@ async def test_closing_stores(two: Two, desk: Desk) -> None:
     with pytest.raises(codestudio.DeadlineExceeded):
         await doc.close(0.3)
     desk.start()
+
+
+def refuse_all(desk: Desk, code: str) -> None:
+    """Refuse everybody the document they are in; what they send from here on is not heard."""
+
+    def refuse() -> None:
+        error = error_pb2.ErrorDetail(code=code, message="refused")
+        for seat in desk._seats:
+            seat.out.put_nowait(Response(channel=seat.channel, error=error))
+        desk._seats.clear()
+
+    desk.do(refuse)
+
+
+async def test_leaving_what_was_refused(two: Two, desk: Desk) -> None:
+    """Edits that the server refused are not dropped in silence; with none, leaving is silent."""
+    with pytest.raises(codestudio.NotFound, match="refused"):
+        async with two[0].documents.open("p", "a", content="") as doc:
+            desk.acknowledges = False
+            doc.insert(0, "typed")
+            refuse_all(desk, "DOCUMENT_DELETED")
+            await until(lambda: doc.error is not None)
+    assert doc.connection == "CLOSED"
+    assert two[0].documents._connections[0].members == 0
+    async with two[0].documents.open("p", "a") as doc:
+        refuse_all(desk, "DOCUMENT_DELETED")
+        await until(lambda: doc.error is not None)
+    with pytest.raises(ValueError, match="the block's own"):
+        async with two[0].documents.open("p", "a") as doc:
+            doc.insert(0, "typed")
+            refuse_all(desk, "READ_ONLY")
+            await until(lambda: doc.error is not None)
+            raise ValueError("the block's own")
+
+
+def test_leaving_what_was_refused_without_await(desk: Desk) -> None:
+    """The same for ordinary code."""
+    with codestudio.Client(desk.url, token="t") as client:
+        doc = client.documents.open("p", "a", content="")
+        desk.acknowledges = False
+
+        def edit() -> None:
+            with doc:
+                doc.insert(0, "typed")
+                refuse_all(desk, "DOCUMENT_DELETED")
+                while doc.error is None:
+                    time.sleep(0.01)
+
+        with pytest.raises(codestudio.NotFound, match="refused"):
+            edit()
 
 
 async def test_large_texts_go_in_pieces(two: Two, desk: Desk) -> None:
