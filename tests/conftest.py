@@ -4,35 +4,22 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import codestudio
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from services.devstack import editor, ports
 from services.devstack.stack import Stack
 
-_ONE_STACK = ("tests/e2e", "tests/chaos")
-_OWN_STACK = ("tests/e2e/test_idle.py",)
-
-
-class _ByFolder(LoadScopeScheduling):
-    """Runs tests side by side, those that share servers one after another in one process."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::", 1)[0]
-        if file in _OWN_STACK:
-            return file
-        folder = str(PurePosixPath(file).parent)
-        return _ONE_STACK[0] if folder in _ONE_STACK else folder
-
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByFolder:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Give tests to processes, where there are several (`-n`)."""
-    return _ByFolder(config, log)
+    from tests import scheduling  # needs pytest-xdist, which a single process can do without
+
+    return scheduling.ByFolder(config, log)
 
 
 @pytest.fixture(scope="session")
