@@ -6,9 +6,9 @@ deleted stands in the text once, with what was put beside it, and no other one d
 """
 
 import asyncio
-import contextlib
 import itertools
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from services.devstack.stack import Stack
-from tests.integration.collaboration import rig
+from tests.integration.collaboration import process, rig
 from tests.integration.collaboration.editor import Editor
 
 CLIENTS = 3
@@ -32,16 +32,18 @@ class Machine(RuleBasedStateMachine):
     """Three clients, two replicas, one document."""
 
     stack: Stack
+    loop: asyncio.AbstractEventLoop
+    """One for all: answers to gRPC calls that were cut off still come to it later."""
+    processes: list[process.Process]
+    """Of the replicas: they go on from one document to the next, unless they are ended."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
         self.parts = rig.Parts(self.stack, rig.new_project())
         self.numbers = itertools.count()
         self.inserted: dict[int, str] = {}
         self.deleted: set[int] = set()
         self.replicas: list[rig.Replica] = []
-        self.running: list[contextlib.AsyncExitStack] = []
         self.editors: list[Editor] = []
         self.online = [True] * CLIENTS
 
@@ -53,8 +55,9 @@ class Machine(RuleBasedStateMachine):
         self.run(self._begin())
 
     async def _begin(self) -> None:
-        for _ in range(2):
+        while len(self.processes) < 2:
             await self._start()
+        self.replicas = [rig.Replica(one.port, self.parts) for one in self.processes]
         await self.replicas[0].open("a.txt", "")
         for number in range(CLIENTS):
             editor = self.replicas[0].editor("a.txt", user=f"user-{number}")
@@ -64,21 +67,18 @@ class Machine(RuleBasedStateMachine):
             self.editors.append(editor)
 
     async def _start(self) -> None:
-        held = contextlib.AsyncExitStack()
         # So small that snapshots, trimming and letting go happen all the time.
-        replica = await held.enter_async_context(
-            rig.replica(
-                self.parts,
-                snapshot_entries=3,
-                quiet_seconds=0.05,
-                unload_seconds=0.1,
-                rooms_kept=1,
-                drain_seconds=0.2,
-                backlog_bytes=2000,
-            )
+        starting = process.Process(
+            self.parts,
+            snapshot_entries=3,
+            quiet_seconds=0.05,
+            unload_seconds=0.1,
+            rooms_kept=1,
+            drain_seconds=0.2,
+            backlog_bytes=2000,
         )
-        self.running.append(held)
-        self.replicas.append(replica)
+        self.processes.append(starting)
+        await starting.start()
 
     @rule(who=st.integers(0, CLIENTS - 1), place=st.integers(0, 50), filler=FILLERS)
     def insert(self, who: int, place: int, filler: str) -> None:
@@ -182,17 +182,21 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def restart(self, which: int) -> None:
         """Stop a replica; another one takes its place."""
+        self.run(self._replace(which, process.Process.stop))
 
-        async def work() -> None:
-            held = self.running.pop(which)
-            self.replicas.pop(which)
-            await held.aclose()
-            await self._start()
-            addresses = [one.address for one in self.replicas]
-            for number, editor in enumerate(self.editors):
-                editor.point_to(addresses, first=number)
+    @rule(which=st.integers(0, 1))
+    def kill(self, which: int) -> None:
+        """Kill a replica in whatever it does; another one takes its place."""
+        self.run(self._replace(which, process.Process.kill))
 
-        self.run(work())
+    async def _replace(self, which: int, end: Callable[[process.Process], Awaitable[None]]) -> None:
+        await end(self.processes.pop(which))
+        await self.replicas.pop(which).close()
+        await self._start()
+        self.replicas.append(rig.Replica(self.processes[-1].port, self.parts))
+        addresses = [one.address for one in self.replicas]
+        for number, editor in enumerate(self.editors):
+            editor.point_to(addresses, first=number)
 
     @rule(milliseconds=st.integers(1, 300))
     def wait(self, milliseconds: int) -> None:
@@ -205,7 +209,6 @@ class Machine(RuleBasedStateMachine):
                 self.run(self._check())
         finally:
             self.run(self._end())
-            self.loop.close()
 
     async def _check(self) -> None:
         for number, editor in enumerate(self.editors):
@@ -230,19 +233,26 @@ class Machine(RuleBasedStateMachine):
     async def _end(self) -> None:
         for editor in self.editors:
             await editor.stop()
-        for held in self.running:
-            await held.aclose()
+        for replica in self.replicas:
+            await replica.close()
 
 
 def test_everybody_ends_with_the_same_text(infrastructure: Stack) -> None:
-    """Through edits, breaks, repetitions, restarts, snapshots and trimming in any order."""
-    machine = type("Machine", (Machine,), {"stack": infrastructure})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=25,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    """Through edits, breaks, repetitions, restarts, kills, snapshots, trimming, in any order."""
+    loop = asyncio.new_event_loop()
+    processes: list[process.Process] = []
+    shared = {"stack": infrastructure, "loop": loop, "processes": processes}
+    try:
+        run_state_machine_as_test(
+            type("Machine", (Machine,), shared),
+            settings=settings(
+                max_examples=25,
+                stateful_step_count=30,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        for running in processes:
+            loop.run_until_complete(running.kill())
+        loop.close()
