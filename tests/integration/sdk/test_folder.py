@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -305,7 +306,7 @@ async def test_editors(two: Two) -> None:
     await until(lambda: other.text("a.txt") == text)
     for n in range(6):
         vim = await asyncio.create_subprocess_exec(
-            "vim.tiny", "-u", "NONE", "-es", "-c", f"%s/^line {n}$/vim {n}/", "-c", "wq", "a.txt",
+            "vim.tiny", "-u", "NONE", "-es", "-c", f"%s/^line {n}$/vim {n}/", "-c", "wq!", "a.txt",
             cwd=one.root, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         sed = await asyncio.create_subprocess_exec(
@@ -319,6 +320,37 @@ async def test_editors(two: Two) -> None:
         wanted = wanted.replace(f"line {n}\n", f"vim {n}\n")
         wanted = wanted.replace(f"line {39 - n}\n", f"sed {39 - n}\n")
     await until(lambda: one.text("a.txt") == other.text("a.txt") == wanted)
+
+
+async def test_formatters(two: Two) -> None:
+    """A formatter rewrites the file on one side while vim edits it on the other, at the same time.
+
+    Formatted text stays so, and whatever was typed meanwhile is in both, once.
+    """
+    one, other = two
+    ragged = "".join(f"value_{n}=[ {n},{n} ]\n" for n in range(30))
+    one.put("a.py", ragged)
+    await until(lambda: other.text("a.py") == ragged)
+    for n in range(4):
+        ruff = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ruff", "format", "--quiet", "--isolated", "--no-cache", "a.py",
+            cwd=one.root,
+        )  # fmt: skip
+        vim = await asyncio.create_subprocess_exec(
+            "vim.tiny", "-u", "NONE", "-es", "-c", f"$s/$/\\rtyped_{n}=( {n} )/", "-c", "wq!",
+            "a.py", cwd=other.root, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert await ruff.wait() == 0
+        assert await vim.wait() == 0
+        await until(lambda n=n: f"typed_{n}" in (one.text("a.py") or ""))
+    ruff = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ruff", "format", "--quiet", "--isolated", "--no-cache", "a.py",
+        cwd=other.root,
+    )  # fmt: skip
+    assert await ruff.wait() == 0
+    wanted = "".join(f"value_{n} = [{n}, {n}]\n" for n in range(30))
+    wanted += "".join(f"typed_{n} = {n}\n" for n in range(4))
+    await until(lambda: one.text("a.py") == other.text("a.py") == wanted)
 
 
 async def test_git_checkout(two: Two) -> None:
