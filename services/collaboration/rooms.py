@@ -112,7 +112,7 @@ class Rooms:
             self._drop(name, slot)
             slot = None
         if slot is None:
-            if len(self._slots) >= self._settings.rooms_max:
+            if len(self._slots) >= self._settings.rooms_max and not self._evict():
                 raise errors.ResourceExhausted(
                     "TOO_MANY_DOCUMENTS",
                     "Too many documents are open here; try again shortly",
@@ -231,6 +231,22 @@ class Rooms:
         ):
             return True
         return now - room.changed_at >= self._settings.quiet_seconds
+
+    def _evict(self) -> bool:
+        """Let go of the document that is unused for longest and stored; whether there was one."""
+        unused = [
+            (slot.room.used_at, name)
+            for name, slot in self._slots.items()
+            if slot.room is not None
+            and not (slot.room.holders or slot.awaited or slot.storing)
+            and slot.room.settled
+            and not slot.room.history.entries_since
+        ]
+        if not unused:
+            return False
+        _, name = min(unused, key=lambda one: one[0])
+        self._drop(name, self._slots[name])
+        return True
 
     async def _let_go(self, name: Name, slot: _Slot) -> None:
         """Store a document and let go of it, unless somebody came meanwhile."""

@@ -108,3 +108,14 @@ async def test_a_restart_keeps_everything(parts: rig.Parts) -> None:
     async with rig.replica(parts) as two:
         found = await two.get("a.txt")
     assert (found.text, found.epoch, found.revision) == (TEXT, opened.epoch, 1)
+
+
+async def test_what_nobody_uses_makes_room(parts: rig.Parts) -> None:
+    """A full replica refuses one more only where all of its documents are open."""
+    async with rig.replica(parts, rooms_max=2) as service:
+        for path in ("a.txt", "b.txt", "c.txt"):
+            await service.open(path, path)
+        assert (await service.get("a.txt")).text == "a.txt"
+        async with service.editor("a.txt"), service.editor("b.txt"):
+            detail = await rig.refusal(service.get("c.txt"))
+            assert detail.code == "TOO_MANY_DOCUMENTS"
