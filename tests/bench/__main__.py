@@ -1,7 +1,7 @@
 """Measures the product beside its baselines and prints the figures as JSON.
 
 scripts/bench [starts] [reads] [pages] [fleet] [quota] [paths] [rooms] [documents]
-              [client] [messages]
+              [client] [config] [messages] [touched]
 
 All of them if none is named.
 """
@@ -29,6 +29,7 @@ from tests.bench import (
     quota,
     starts,
     target,
+    touched,
 )
 
 _NAMES = (
@@ -43,6 +44,7 @@ _NAMES = (
     "client",
     "config",
     "messages",
+    "touched",
 )
 
 
@@ -86,6 +88,8 @@ def measure(names: tuple[str, ...], command: str) -> dict[str, Any]:
                     found[name] = asyncio.run(client.measure(stack))
                 case "documents":
                     found[name] = asyncio.run(documents.measure(stack))
+                case "touched":
+                    found[name] = asyncio.run(touched.measure(stack))
     return found
 
 

@@ -285,7 +285,7 @@ async def test_many_documents_take_bounded_memory(parts: rig.Parts) -> None:
         async with asyncio.timeout(20):
             while service.loaded() > 20:
                 await asyncio.sleep(0.1)
-        for number in (0, 57, 199):
+        for number in range(200):
             assert (await service.get(f"{number}.txt")).text == str(number)
 
 
