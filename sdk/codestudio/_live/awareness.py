@@ -15,6 +15,9 @@ RENEW = 15.0
 DIES = 30.0
 """Seconds after which a state that was not renewed is gone."""
 
+_FORGOTTEN = 2 * DIES
+"""Seconds after which nothing is known of a client any more: its name was until then."""
+
 State = dict[str, Any]
 
 
@@ -35,6 +38,7 @@ class Awareness:
         self._told = 0.0
         self._changed = False
         self._known: dict[int, _Known] = {}
+        self._looked = float("-inf")
 
     def set_state(self, state: State | None) -> bool:
         """Set one's own state; None for none. Gives whether that is a change."""
@@ -62,7 +66,7 @@ class Awareness:
         }
 
     def name_of(self, client: int) -> str:
-        """Give the name a client goes by; empty if it told none, also after it has gone."""
+        """Give the name a client goes by; empty if it told none, or went long ago."""
         known = self._known.get(client)
         return _name(self._state if client == self._own else known.state if known else None)
 
@@ -83,7 +87,17 @@ class Awareness:
         except (wire.MalformedError, ValueError, RecursionError):
             return False
         news = [self._take(client, clock, state, now) for client, clock, state in told]
+        self._forget(now)
         return any(news)
+
+    def _forget(self, now: float) -> None:
+        """Drop who was not heard for long: every connection is another client."""
+        if now - self._looked < DIES:
+            return
+        self._looked = now
+        self._known = {
+            client: known for client, known in self._known.items() if now - known.heard < _FORGOTTEN
+        }
 
     def _take(self, client: int, clock: int, state: State | None, now: float) -> bool:
         if client == self._own:

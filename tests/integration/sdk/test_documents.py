@@ -347,23 +347,22 @@ def refuse_all(desk: Desk, code: str) -> None:
 
 async def test_leaving_what_was_refused(two: Two, desk: Desk) -> None:
     """Edits that the server refused are not dropped in silence; with none, leaving is silent."""
-    with pytest.raises(codestudio.NotFound, match="refused"):
+
+    async def leave(text: str, code: str, error: Exception | None = None) -> None:
         async with two[0].documents.open("p", "a", content="") as doc:
-            desk.acknowledges = False
-            doc.insert(0, "typed")
-            refuse_all(desk, "DOCUMENT_DELETED")
+            doc.insert(0, text)
+            refuse_all(desk, code)
             await until(lambda: doc.error is not None)
-    assert doc.connection == "CLOSED"
+            if error is not None:
+                raise error
+
+    desk.acknowledges = False
+    with pytest.raises(codestudio.NotFound, match="refused"):
+        await leave("typed", "DOCUMENT_DELETED")
     assert two[0].documents._connections[0].members == 0
-    async with two[0].documents.open("p", "a") as doc:
-        refuse_all(desk, "DOCUMENT_DELETED")
-        await until(lambda: doc.error is not None)
+    await leave("", "DOCUMENT_DELETED")
     with pytest.raises(ValueError, match="the block's own"):
-        async with two[0].documents.open("p", "a") as doc:
-            doc.insert(0, "typed")
-            refuse_all(desk, "READ_ONLY")
-            await until(lambda: doc.error is not None)
-            raise ValueError("the block's own")
+        await leave("typed", "READ_ONLY", ValueError("the block's own"))
 
 
 def test_leaving_what_was_refused_without_await(desk: Desk) -> None:

@@ -20,6 +20,25 @@ def test_states_travel() -> None:
     assert other.others(RENEW + DIES + 2) == {}
 
 
+def test_who_is_not_heard_is_forgotten() -> None:
+    """Clients that come and go leave nothing behind, however they go; who stays is known."""
+    one, stays = Awareness(1), Awareness(2)
+    stays.set_state({"user": {"name": "Bo"}})
+    for number in range(100):
+        now = number * RENEW
+        one.apply(stays.outgoing(now), now)
+        passing = Awareness(1000 + number)
+        passing.set_state({"user": {"name": "Ada"}})
+        one.apply(passing.outgoing(now), now)
+        assert one.name_of(1000 + number) == "Ada"
+        passing.set_state(None)
+        if number % 2:
+            one.apply(passing.outgoing(now), now)
+            assert 1000 + number not in one.others(now)
+    assert one.name_of(2) == "Bo"
+    assert len(one._known) < 10
+
+
 def test_going() -> None:
     """Null means gone, at the same clock too; an older word is not believed."""
     one, other = Awareness(1), Awareness(2)
