@@ -200,10 +200,11 @@ class ChangeResult(NamedTuple):
     """The document's path."""
     revision: int
     """Its revision with the edit."""
-    offset: int
-    """Where the edit came to stand in the newest text."""
-    length: int
-    """How much of it stands there."""
+    offset: int | None
+    """Where the edit came to stand in the newest text; None where a request that was repeated is
+    told that it happened, and its first answer was lost."""
+    length: int | None
+    """How much of it stands there; None likewise."""
     rebased: bool
     """Whether others had changed the document since its base."""
 
@@ -211,6 +212,18 @@ class ChangeResult(NamedTuple):
 def role(number: int) -> Role:
     """Read a role."""
     return _messages.name(Role, document_pb2.Role, "ROLE_", number)
+
+
+def change_result(message: service_pb2.ChangeResult) -> ChangeResult:
+    """Read what became of an edit."""
+    known = message.HasField("applied")
+    return ChangeResult(
+        message.name.path,
+        message.revision,
+        message.applied.start if known else None,
+        message.applied.length if known else None,
+        message.rebased,
+    )
 
 
 def to_code_change(change: CodeChange, project: str, namespace: str) -> service_pb2.CodeChange:

@@ -187,16 +187,7 @@ class AsyncDocuments:
             request_id=request_id or str(uuid.uuid4()),
         )
         done = await self._service.sync_code(request, timeout=timeout)
-        return tuple(
-            ChangeResult(
-                each.name.path,
-                each.revision,
-                each.applied.start,
-                each.applied.length,
-                each.rebased,
-            )
-            for each in done.results
-        )
+        return tuple(types.change_result(each) for each in done.results)
 
     def history(
         self,

@@ -195,9 +195,9 @@ async def refusal(call: Any) -> error_pb2.ErrorDetail:
     return found
 
 
-async def forget_results(parts: Parts) -> None:
+async def forget_results(stack: Stack) -> None:
     """Forget what became of every request, as if their answers had been lost."""
-    async with redis.Redis.from_url(parts.stack.plan.redis_url) as client:
+    async with redis.Redis.from_url(stack.plan.redis_url) as client:
         async for key in client.scan_iter("sync_request:*"):
             kept = json.loads(await client.get(key))
             note = {"of": kept["of"], "began": 0, "places": {}}

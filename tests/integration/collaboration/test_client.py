@@ -18,6 +18,7 @@ import pytest
 
 from services.devstack import ports
 from services.devstack.stack import Stack
+from tests.integration.collaboration import rig
 
 REPLICAS = ("collaboration", "collaboration-2")
 
@@ -118,6 +119,29 @@ async def test_plain_edits(clients: list[codestudio.AsyncClient], project: str) 
                 instance_id="editor-1",
                 reject_conflicts=True,
             )
+
+
+async def test_a_plain_edit_whose_answer_was_lost(
+    door: Stack, clients: list[codestudio.AsyncClient], project: str
+) -> None:
+    """Where it came to stand is not known any more, and nothing false is said of it."""
+    documents, request_id = clients[0].documents, str(uuid.uuid4())
+    await documents.create(project, "a", "zero\n")
+    edit = codestudio.CodeChange("a", "one\n", offset=5, length=0)
+    (done,) = await documents.sync(project, [edit], instance_id="e", request_id=request_id)
+    assert (done.offset, done.length) == (5, 4)
+
+    def again() -> tuple[codestudio.ChangeResult, ...]:
+        with codestudio.Client(door.plan.gateway_url, token=token(door)) as client:
+            return client.documents.sync(project, [edit], instance_id="e", request_id=request_id)
+
+    unknown = (codestudio.ChangeResult("a", done.revision, None, None, rebased=False),)
+    await rig.forget_results(door)
+    assert await asyncio.to_thread(again) == unknown
+    await rig.forget_results(door)
+    answer = await documents.sync(project, [edit], instance_id="e", request_id=request_id)
+    assert answer == unknown
+    assert (await documents.get(project, "a")).text == "zero\none\n"
 
 
 async def test_history(door: Stack, clients: list[codestudio.AsyncClient], project: str) -> None:

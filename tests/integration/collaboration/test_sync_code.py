@@ -273,7 +273,7 @@ async def test_an_answer_that_was_lost(parts: rig.Parts) -> None:
         await service.open("a.txt", "")
         request_id = str(uuid.uuid4())
         first = await sync(service, at("a.txt", 0, 0, "once"), request_id=request_id)
-        await rig.forget_results(parts)
+        await rig.forget_results(parts.stack)
         again = await sync(service, at("a.txt", 0, 0, "once"), request_id=request_id)
         assert again.results[0].revision == first.results[0].revision
         assert not again.results[0].HasField("applied")
