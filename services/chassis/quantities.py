@@ -12,6 +12,10 @@ import re
 MAX_BYTES = 2**63 - 1
 """The largest size, the limit of Kubernetes and of MongoDB's integers."""
 
+MAX_EXACT = 2**53
+"""The largest size that may be set or reserved: up to here doubles are exact, in which scripts
+in Redis and JSON compute."""
+
 MAX_MILLICORES = 2**31 - 1
 """The largest CPU, the limit of the contracts' int32."""
 

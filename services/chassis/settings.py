@@ -183,9 +183,9 @@ class ServiceSettings(BaseSettings):
     """First port of the first instance's range."""
 
     port_range_size: Annotated[int, Configured("port_allocation.range_size")] = Field(
-        default=100, ge=1
+        default=100, ge=2
     )
-    """Ports in each instance's range."""
+    """Ports in each instance's range: the web port first, and callbacks in the upper half."""
 
     default_cpu_request: Annotated[str, Configured("resource_limits.default_cpu_request")] = "500m"
     """CPU of an instance that asks for none (specification, resource_limits)."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from services.chassis.settings import Configured, ServiceSettings
 
@@ -85,9 +85,13 @@ class CollaborationSettings(ServiceSettings):
     """Whether documents can be edited together (specification, collaboration)."""
 
     collaboration_sync_interval: Annotated[int, Configured("collaboration.sync_interval")] = Field(
-        default=1000, ge=50, le=60_000
+        default=1000,
+        ge=50,
+        le=60_000,
+        validation_alias=AliasChoices("real_time_sync_interval", "collaboration_sync_interval"),
     )
-    """Milliseconds after the last edit until a Yjs editor's document is compared with ours."""
+    """Milliseconds after the last edit until a Yjs editor's document is compared with ours
+    (specification: REAL_TIME_SYNC_INTERVAL)."""
 
     collaboration_conflict_resolution: Annotated[
         Literal["auto", "reject"], Configured("collaboration.conflict_resolution")

@@ -1,7 +1,8 @@
 """What the settings are before anything was set while running: a pure function of its sources.
 
 Defaults ← documents ← environment ← secrets. All services of a stack share their environment, so
-the variables they read are seen here too.
+the variables they read are seen here too. What a placeholder of a document takes from a variable
+is of the environment as well; the variable of the setting itself outdoes it.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from services.chassis.errors import Violation
-from services.config import documents, rules
+from services.config import documents, rules, template
 from services.config.schema import REDACTED, Setting
 from services.config.sections import SCHEMAS
 
@@ -96,7 +97,8 @@ def _value(
     port: int | None,
     secrets: Collection[str],
 ) -> Sourced | None:
-    variable = environment.get(setting.mark.variable, "") if setting.mark.variable else ""
+    name = next((one for one in setting.mark.variables if environment.get(one)), "")
+    variable = environment.get(name, "")
     if setting.mark.secret:
         if setting.mark.file in secrets:
             return Sourced(REDACTED, "secret")
@@ -105,9 +107,11 @@ def _value(
         # Its variable is each process's own; ours says nothing about the others.
         variable = str(port) if port else ""
     if variable:
-        return Sourced(_read(setting, variable, f"in {setting.mark.variable}"), "environment")
+        return Sourced(_read(setting, variable, f"in {name}"), "environment")
     if setting.path in layer:
-        return Sourced(_read(setting, layer[setting.path], "in the documents"), "base")
+        value = layer[setting.path]
+        source = "environment" if isinstance(value, template.Put) else "base"
+        return Sourced(_read(setting, value, "in the documents"), source)
     if setting.default is None:
         raise _WrongError("has no value in the documents, and needs one")
     return Sourced(setting.default, "base")

@@ -4,7 +4,8 @@
 - ``instance-config.json``: sections, each of the service it belongs to.
 - ``microservices.yaml``: any setting, by service.
 
-A later one outdoes an earlier one. Anything no service has is a mistake, and is told.
+A later one outdoes an earlier one, but not what a variable was put into: that is what those who
+deployed us want, as any other variable is. Anything no service has is a mistake, and is told.
 """
 
 import json
@@ -25,7 +26,7 @@ NAMES = (TEMPLATE, INSTANCES, SERVICES)
 """The documents there may be, the least important first."""
 
 Layer = dict[str, dict[str, Any]]
-"""Values as written, by service and path."""
+"""Values as written, by service and path; a `template.Put` where a variable said so."""
 
 OF_TEMPLATE = {
     "resources.requests.cpu": "resource_limits.default_cpu_request",
@@ -42,7 +43,7 @@ OF_TEMPLATE = {
 _OF_ONE_INSTANCE = (
     *("id", "namespace", "ports.web_port", "ports.callback_port"),
     *(f"paths.{name}" for name in ("user_data", "extensions", "workspace", "logs", "temp")),
-    # An instance has one figure for both requests and limits.
+    # An instance has one figure for both requests and limits: that of the requests.
     *("resources.limits.cpu", "resources.limits.memory"),
 )
 
@@ -94,7 +95,7 @@ def _read_template(document: dict[str, Any], layer: Layer, wrong: _Wrong) -> Non
             wrong.add(path, "is no part of the instance template")
         elif name in OF_TEMPLATE and not (isinstance(value, str) and not template.complete(value)):
             for schema in _owners(OF_TEMPLATE[name]):
-                layer[schema.service][OF_TEMPLATE[name]] = value
+                _put(layer[schema.service], OF_TEMPLATE[name], value)
 
 
 def _read_instances(document: dict[str, Any], layer: Layer, wrong: _Wrong) -> None:
@@ -147,7 +148,12 @@ def _take(
         elif setting.follows:
             wrong.add(prefix + path, f"belongs to {setting.follows}")
         else:
-            layer[schema.service][path] = value
+            _put(layer[schema.service], path, value)
+
+
+def _put(values: dict[str, Any], path: str, value: Any) -> None:
+    if isinstance(value, template.Put) or not isinstance(values.get(path), template.Put):
+        values[path] = value
 
 
 def _owners(path: str) -> list[Schema]:

@@ -1,6 +1,6 @@
 """What must hold between settings. Tolerant: a value that is wrong by itself hides nothing else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from services.chassis import quantities
 from services.chassis.errors import Violation
@@ -19,6 +19,7 @@ def violations(values: Values) -> Iterator[Violation]:
     yield from _ports(values)
     for name, parse in _LIMITED:
         yield from _defaults(values, name, parse)
+    yield from _lifetimes(values)
 
 
 def _ports(values: Values) -> Iterator[Violation]:
@@ -39,3 +40,19 @@ def _defaults(values: Values, name: str, parse: Callable[[str], int]) -> Iterato
             )
     except (KeyError, ValueError, TypeError):
         return
+
+
+def _lifetimes(values: Values) -> Iterator[Violation]:
+    least = values.get("lifetime.least_limit")
+    if not isinstance(least, int | float):
+        return
+    for name in ("default_idle_timeout", "default_max_lifetime", "idle_timeouts", "max_lifetimes"):
+        path = f"lifetime.{name}"
+        given = values.get(path)
+        limits = given if isinstance(given, Mapping) else {"": given}
+        for namespace, limit in limits.items():
+            if isinstance(limit, int | float) and 0 < limit < least:
+                of = f"{namespace}: " if namespace else ""
+                yield Violation(
+                    path, f"{of}must be at least {least:g}, or 0 for never, is {limit:g}"
+                )

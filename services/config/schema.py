@@ -48,9 +48,16 @@ class Mark:
     effect: Effect
     variable: str = ""
     """Environment variable it is read from at start."""
+    other_variable: str = ""
+    """The specification's name for it, where that is another; outdoes `variable`."""
     secret: bool = False
     file: str = ""
     """Name of a secret's file."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables it is read from at start, the first that is set."""
+        return tuple(filter(None, (self.other_variable, self.variable)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class Kind:
     """Names a type that is more than its Python type, such as ``cpu``."""
 
     name: str
+    bounds: tuple[str, ...] = ()
+    """Of a quantity: the least and the greatest there may be."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,8 @@ class Setting:
     minimum: float | None
     maximum: float | None
     allowed: tuple[str, ...]
+    quantities: tuple[str, ...]
+    """Of a quantity, its least and its greatest; else none."""
     adapter: pydantic.TypeAdapter[Any]
     follows: str = ""
     """The service whose setting of this path it follows."""
@@ -259,14 +270,14 @@ def _settings(
 
 def _setting(path: str, field: FieldInfo, follows: str) -> Setting:
     mark = next(one for one in field.metadata if isinstance(one, Mark))
-    named = next((one.name for one in field.metadata if isinstance(one, Kind)), "")
+    named = next((one for one in field.metadata if isinstance(one, Kind)), Kind(""))
     annotation: Any = field.annotation
     allowed: tuple[str, ...] = ()
     if get_origin(annotation) is Literal:
         allowed = tuple(map(str, get_args(annotation)))
         kind = _KINDS[type(get_args(annotation)[0])]
     else:
-        kind = named or _KINDS[annotation]
+        kind = named.name or _KINDS[annotation]
     rest = tuple(one for one in field.metadata if not isinstance(one, Mark | Kind))
     for one in rest:
         annotation = Annotated[annotation, one]
@@ -279,6 +290,7 @@ def _setting(path: str, field: FieldInfo, follows: str) -> Setting:
         minimum=_bound(field, annotated_types.Ge),
         maximum=_bound(field, annotated_types.Le),
         allowed=allowed if kind == "string" else (),
+        quantities=named.bounds,
         adapter=pydantic.TypeAdapter(annotation),
         follows=follows,
     )

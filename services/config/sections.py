@@ -20,8 +20,8 @@ from services.config.schema import Effect, Kind, Mark, Schema
 _TEN_YEARS = 10 * 365 * 86_400
 
 
-def _live(variable: str = "") -> Mark:
-    return Mark(effect=Effect.LIVE, variable=variable)
+def _live(variable: str = "", *, other: str = "") -> Mark:
+    return Mark(effect=Effect.LIVE, variable=variable, other_variable=other)
 
 
 def _at_start(variable: str = "") -> Mark:
@@ -37,46 +37,57 @@ def _number_as_text(value: Any) -> Any:
     return f"{value:g}" if is_number and abs(value) < 1e6 else value
 
 
-def _quantity(
-    kind: str, parse: Callable[[str], int], invalid: str, *, least: int = 1
-) -> AfterValidator:
+def _quantity(kind: Kind, parse: Callable[[str], int], invalid: str) -> AfterValidator:
+    least, most = map(parse, kind.bounds)
+
     def check(text: str) -> str:
         try:
             amount = parse(text)
         except ValueError as error:
             # A template: pydantic would take braces in the text for placeholders.
-            raise PydanticCustomError(kind, "{why}", {"why": f"{invalid}: {error}"}) from None
+            raise PydanticCustomError(kind.name, "{why}", {"why": f"{invalid}: {error}"}) from None
         if amount < least:
-            raise PydanticCustomError(kind, "{why}", {"why": f"{invalid}: must be more than 0"})
-        return text
+            why = f"{invalid}: must be more than 0"
+        elif amount > most:
+            why = f"{invalid}: must be at most {kind.bounds[1]}"
+        else:
+            return text
+        raise PydanticCustomError(kind.name, "{why}", {"why": why})
 
     return AfterValidator(check)
 
 
+_MOST_CPU = quantities.format_cpu(quantities.MAX_MILLICORES)
+_MOST_SIZE = quantities.format_memory(quantities.MAX_EXACT)
+_CPU = Kind("cpu", ("1m", _MOST_CPU))
+_CPU_OR_NONE = Kind("cpu", ("0", _MOST_CPU))
+_SIZE = Kind("size", ("1", _MOST_SIZE))
+_SIZE_OR_NONE = Kind("size", ("0", _MOST_SIZE))
+
 Port: TypeAlias = Annotated[int, Kind("port"), Field(ge=1024, le=65535)]
 Cpu: TypeAlias = Annotated[
     str,
-    Kind("cpu"),
+    _CPU,
     BeforeValidator(_number_as_text),
-    _quantity("cpu", quantities.parse_cpu, "Invalid CPU specification"),
+    _quantity(_CPU, quantities.parse_cpu, "Invalid CPU specification"),
 ]
 Size: TypeAlias = Annotated[
     str,
-    Kind("size"),
+    _SIZE,
     BeforeValidator(_number_as_text),
-    _quantity("size", quantities.parse_memory, "Invalid memory specification"),
+    _quantity(_SIZE, quantities.parse_memory, "Invalid memory specification"),
 ]
 CpuOrNone: TypeAlias = Annotated[
     str,
-    Kind("cpu"),
+    _CPU_OR_NONE,
     BeforeValidator(_number_as_text),
-    _quantity("cpu", quantities.parse_cpu, "Invalid CPU specification", least=0),
+    _quantity(_CPU_OR_NONE, quantities.parse_cpu, "Invalid CPU specification"),
 ]
 SizeOrNone: TypeAlias = Annotated[
     str,
-    Kind("size"),
+    _SIZE_OR_NONE,
     BeforeValidator(_number_as_text),
-    _quantity("size", quantities.parse_memory, "Invalid memory specification", least=0),
+    _quantity(_SIZE_OR_NONE, quantities.parse_memory, "Invalid memory specification"),
 ]
 Durations: TypeAlias = Annotated[
     dict[
@@ -100,8 +111,8 @@ class PortAllocation(Section):
     base_port: Annotated[Port, _live("PORT_BASE")] = 8000
     """First port of the first instance's range."""
 
-    range_size: Annotated[int, Field(ge=1, le=64512), _live("PORT_RANGE_SIZE")] = 100
-    """Ports in each instance's range; the upper half is for callbacks."""
+    range_size: Annotated[int, Field(ge=2, le=64512), _live("PORT_RANGE_SIZE")] = 100
+    """Ports in each instance's range: the web port first, and callbacks in the upper half."""
 
     max_instances: Annotated[int, Field(ge=1, le=100_000), _live("MAX_CONCURRENT_INSTANCES")] = 100
     """Ranges at most, and so instances with ports."""
@@ -177,9 +188,11 @@ class Collaboration(Section):
     enabled: Annotated[bool, _live("COLLABORATION_ENABLED")] = True
     """Whether documents can be edited together."""
 
-    sync_interval: Annotated[int, Field(ge=50, le=60_000), _live("COLLABORATION_SYNC_INTERVAL")] = (
-        1000
-    )
+    sync_interval: Annotated[
+        int,
+        Field(ge=50, le=60_000),
+        _live("COLLABORATION_SYNC_INTERVAL", other="REAL_TIME_SYNC_INTERVAL"),
+    ] = 1000
     """Milliseconds between two comparisons of a client's document with the server's."""
 
     conflict_resolution: Annotated[
@@ -189,7 +202,16 @@ class Collaboration(Section):
 
 
 class Lifetime(Section):
-    """When an instance is stopped that nobody asked to stop. All in seconds, 0 for never."""
+    """When an instance is stopped that nobody asked to stop. All in seconds, 0 for never.
+
+    `rules` keeps the limits to what an instance itself may ask for: a shorter one would stop
+    everything that runs before anybody could say no.
+    """
+
+    least_limit: Annotated[
+        float, Field(ge=0.001, le=_TEN_YEARS), _at_start("LEAST_LIMIT_SECONDS")
+    ] = 60.0
+    """Shortest of the limits below, of an instance's own and of these."""
 
     default_idle_timeout: Annotated[
         float, Field(ge=0, le=_TEN_YEARS), _live("DEFAULT_IDLE_TIMEOUT")

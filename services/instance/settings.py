@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, ValidationInfo, field_validator
 
 from services.chassis.settings import Configured, ServiceSettings
+
+LONGEST_LIMIT = 10 * 365 * 86_400
+"""Longest idle_timeout and max_lifetime, in seconds: ten years."""
 
 
 class InstanceSettings(ServiceSettings):
@@ -53,6 +56,10 @@ class InstanceSettings(ServiceSettings):
     ports_tried: int = Field(default=20, ge=1)
     """Port ranges tried that something else on the machine listens in."""
 
+    least_limit_seconds: float = Field(default=60.0, gt=0)
+    """Shortest idle_timeout and max_lifetime, of an instance and by default: the runtime looks
+    every 15 s, and VS Code takes somebody for active for 70 s after a key."""
+
     default_idle_timeout: Annotated[float, Configured("lifetime.default_idle_timeout")] = Field(
         default=0.0, ge=0
     )
@@ -72,10 +79,6 @@ class InstanceSettings(ServiceSettings):
         Field(default_factory=dict)
     )
     """The same for namespaces by name, as a JSON object."""
-
-    least_limit_seconds: float = Field(default=60.0, gt=0)
-    """Shortest idle_timeout and max_lifetime an instance may ask for: the runtime looks every
-    15 s, and VS Code takes somebody for active for 70 s after a key."""
 
     stop_warning_seconds: Annotated[float, Configured("lifetime.stop_warning")] = Field(
         default=300.0, ge=0
@@ -130,3 +133,19 @@ class InstanceSettings(ServiceSettings):
 
     events_max_age: float = Field(default=86_400.0, gt=0)
     """How long JetStream keeps events: how old a resume token may be."""
+
+    @field_validator("default_idle_timeout", "default_max_lifetime")
+    @classmethod
+    def _is_limit(cls, value: float, info: ValidationInfo) -> float:
+        # Missing where it was refused itself.
+        least = info.data.get("least_limit_seconds", 0)
+        if value and not least <= value <= LONGEST_LIMIT:
+            raise ValueError(f"must be {least:g} s to ten years, or 0 for never, is {value:g}")
+        return value
+
+    @field_validator("idle_timeouts", "max_lifetimes")
+    @classmethod
+    def _are_limits(cls, value: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        for limit in value.values():
+            cls._is_limit(limit, info)
+        return value

@@ -16,7 +16,7 @@ from google.protobuf import duration_pb2
 from services.chassis import quantities, validation
 from services.instance import names, translation
 from services.instance.record import Desired
-from services.instance.settings import InstanceSettings
+from services.instance.settings import LONGEST_LIMIT, InstanceSettings
 
 DEFAULT_NAMESPACE = "default"
 
@@ -29,8 +29,9 @@ _MOST_VALUE_BYTES = 4096
 _MOST_LABELS = 32
 _MOST_LABEL_VALUE = 63
 _MOST_DISPLAY_NAME = 100
-_MOST_DURATION = 10 * 365 * 86_400_000
+_MOST_DURATION = LONGEST_LIMIT * 1000
 _LONGEST_SHOWN = 40
+_LAST_PORT = 65535
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +157,10 @@ def _web_port(
         path = f"{path}.web_port"
     if web and not _starts_range(settings, web):
         first, size = settings.port_base, settings.port_range_size
-        ranges = settings.max_concurrent_instances
         wrong.add(
             path,
             f"must begin a port range: {first}, {first + size}, … up to"
-            f" {first + size * (ranges - 1)}"
+            f" {first + size * (_ranges(settings) - 1)}"
             + (f" for the web port, plus {half}" if path.endswith("callback_port") else ""),
         )
     return web
@@ -168,7 +168,13 @@ def _web_port(
 
 def _starts_range(settings: InstanceSettings, port: int) -> bool:
     number, rest = divmod(port - settings.port_base, settings.port_range_size)
-    return rest == 0 and 0 <= number < settings.max_concurrent_instances
+    return rest == 0 and 0 <= number < _ranges(settings)
+
+
+def _ranges(settings: InstanceSettings) -> int:
+    """Count the ranges there are: as many as instances, and no more than ports there are for."""
+    room = (_LAST_PORT + 1 - settings.port_base) // settings.port_range_size
+    return min(settings.max_concurrent_instances, room)
 
 
 def _desired(value: int, wrong: validation.Violations, path: str) -> Desired:

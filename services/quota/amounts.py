@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
-from services.chassis.quantities import format_cpu, format_memory
+from services.chassis.quantities import MAX_EXACT, format_cpu, format_memory
 
-MAX_AMOUNT = 2**53
+MAX_AMOUNT = MAX_EXACT
 """The largest amount: up to here the ledger's scripts, whose numbers are doubles, are exact."""
 
 RESOURCES = ("instances", "cpu", "memory", "storage")

@@ -109,7 +109,9 @@ async def test_a_restart_without_config_stops_nothing(parts: rig.Parts) -> None:
     async with rig.replica(parts, resync_seconds=0.3) as before:
         await before.create(id="there")
         await before.until("there", "RUNNING")
-    async with rig.replica(parts, resync_seconds=0.3, default_max_lifetime=0.6) as after:
+    async with rig.replica(
+        parts, resync_seconds=0.3, least_limit_seconds=0.5, default_max_lifetime=0.6
+    ) as after:
         created = await after.create(id="new")
         assert created.effective_max_lifetime.ToMilliseconds() == 600
         await after.until("new", "STOPPED")

@@ -70,6 +70,15 @@ def test_variables_outdo_documents() -> None:
     assert _value(built, "instance-service", "port") == (3001, "base")
 
 
+def test_the_specifications_variables_outdo_ours() -> None:
+    """Where we have another name for one."""
+    both = {"REAL_TIME_SYNC_INTERVAL": "500", "COLLABORATION_SYNC_INTERVAL": "700"}
+    for environment, value in (({**both, "REAL_TIME_SYNC_INTERVAL": ""}, 700), (both, 500)):
+        built = _build(environment=environment)
+        found = _value(built, "collaboration-service", "collaboration.sync_interval")
+        assert found == (value, "environment")
+
+
 def test_secrets_are_there_or_not_and_nothing_else() -> None:
     """Their names are known; their values were never read."""
     built = _build(
@@ -84,16 +93,20 @@ def test_secrets_are_there_or_not_and_nothing_else() -> None:
 
 
 def test_the_template_is_expanded() -> None:
-    """With variables, else with defaults; the later document outdoes it."""
+    """With variables, else with defaults. A later document outdoes its defaults and no variable."""
     texts = {"microservices.yaml": SHIPPED["microservices.yaml"]}
     texts["instance.yaml"] = SHIPPED["instance.yaml"]
     path = "resource_limits.default_cpu_request"
     assert _value(_build(texts=texts), "resource-service", path) == ("500m", "base")
     built = _build(texts=texts, environment={"CPU_REQUEST": "750m"})
-    assert _value(built, "resource-service", path) == ("750m", "base")
-    texts["instance-config.json"] = SHIPPED["instance-config.json"]
+    assert _value(built, "resource-service", path) == ("750m", "environment")
+    texts["instance-config.json"] = SHIPPED["instance-config.json"].replace("500m", "250m")
+    assert _value(_build(texts=texts), "resource-service", path) == ("250m", "base")
     built = _build(texts=texts, environment={"CPU_REQUEST": "750m"})
-    assert _value(built, "resource-service", path) == ("500m", "base")
+    assert _value(built, "resource-service", path) == ("750m", "environment")
+    both = {"CPU_REQUEST": "750m", "DEFAULT_CPU_REQUEST": "1"}
+    built = _build(texts=texts, environment=both)
+    assert _value(built, "resource-service", path) == ("1", "environment")
 
 
 def test_everything_in_the_shipped_documents_is_somebodys() -> None:

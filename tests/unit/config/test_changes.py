@@ -161,6 +161,30 @@ def test_settings_are_checked_together() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "name", ["default_idle_timeout", "idle_timeouts", "default_max_lifetime", "max_lifetimes"]
+)
+def test_default_lifetimes_are_those_an_instance_may_ask_for(name: str) -> None:
+    """A shorter one would stop everything that runs; what the stack allows is allowed here too."""
+    schema = SCHEMAS["instance-service"]
+
+    def wrong(seconds: float, built: base.Base = BASE) -> list[tuple[str, str]]:
+        value = {"lab": seconds, "free": 0.0} if name.endswith("s") else seconds
+        values = {f"lifetime.{name}": value}
+        draft = Revision(service=schema.service, number=1, values=values)
+        found = changes.between(built, schema, draft)
+        return [(one.field, one.description.removeprefix("lab: ")) for one in found]
+
+    for seconds in (0.5, 30.0, 59.9):
+        why = f"must be at least 60, or 0 for never, is {seconds:g}"
+        assert wrong(seconds) == [(f"lifetime.{name}", why)]
+    assert [wrong(seconds) for seconds in (0.0, 60.0, 315_360_000.0)] == [[], [], []]
+    quick = base.build(SHIPPED, {"LEAST_LIMIT_SECONDS": "1"}, ports={}, secrets=())
+    assert (wrong(1.0, quick), len(wrong(0.5, quick))) == ([], 1)
+    with pytest.raises(base.BaseError, match=r"default_idle_timeout: must be at least 60"):
+        base.build(SHIPPED, {"DEFAULT_IDLE_TIMEOUT": "30"}, ports={}, secrets=())
+
+
 def test_a_difference_is_what_changed() -> None:
     """Also a setting that from now on does not follow its base any more."""
     before = _revision(1, port_allocation__base_port=9000, port_allocation__range_size=50)

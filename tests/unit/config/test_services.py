@@ -8,12 +8,15 @@ import importlib
 import importlib.util
 from collections.abc import Iterator
 
+import pydantic
 import pytest
 
 from services.chassis import live
 from services.chassis.settings import ServiceSettings
+from services.collaboration.settings import CollaborationSettings
 from services.config.schema import Schema
 from services.config.sections import SCHEMAS
+from services.quota.settings import QuotaSettings
 
 
 def _settings_of(service: str) -> type[ServiceSettings] | None:
@@ -68,6 +71,12 @@ def test_every_live_setting_is_read_live(schema: Schema, settings: type[ServiceS
         assert fields, f"nobody has a field that is Configured({path!r})"
         for field, name in fields:
             assert setting.mark.variable == name.upper(), path
+            alias = field.validation_alias
+            assert setting.mark.variables == (
+                tuple(one.upper() for one in alias.choices if isinstance(one, str))
+                if isinstance(alias, pydantic.AliasChoices)
+                else (name.upper(),)
+            ), path
             assert setting.default == field.get_default(call_default_factory=True), path
 
 
@@ -98,5 +107,29 @@ def test_what_the_schema_accepts_the_service_accepts(
         bounds = [one for one in (setting.minimum, setting.maximum) if one is not None]
         if path in ("port_allocation.base_port", "port_allocation.range_size"):
             bounds = bounds[:1]  # both at their most leave no room for a range
-        for value in (*bounds, *setting.allowed):
+        assert bounds or setting.quantities or setting.kind in ("boolean", "string", "durations")
+        for value in (*bounds, *setting.quantities, *setting.allowed):
             settings(**{"microservice_name": schema.service, "port": 0, fields[path]: value})
+
+
+def test_the_specifications_variable_outdoes_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REAL_TIME_SYNC_INTERVAL is the specification's; what is set while running outdoes both."""
+    monkeypatch.setenv("COLLABORATION_SYNC_INTERVAL", "700")
+    assert CollaborationSettings().collaboration_sync_interval == 700
+    monkeypatch.setenv("REAL_TIME_SYNC_INTERVAL", "500")
+    started = CollaborationSettings()
+    assert started.collaboration_sync_interval == 500
+    told = {**started.model_dump(), "collaboration_sync_interval": 2000}
+    assert CollaborationSettings(**told).collaboration_sync_interval == 2000
+
+
+def test_sizes_end_where_the_ledger_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size that Quota would refuse is none that Config takes: one would stop all changes."""
+    monkeypatch.delenv("DEFAULT_QUOTA_MEMORY", raising=False)
+    setting = SCHEMAS["quota-service"].settings["default_quota.memory"]
+    assert setting.read("8Pi") == "8Pi"
+    for value in ("16Pi", str(2**53 + 1)):
+        with pytest.raises(ValueError, match="must be at most 8Pi"):
+            setting.read(value)
+        with pytest.raises(pydantic.ValidationError, match="too large"):
+            QuotaSettings(default_quota_memory=value)

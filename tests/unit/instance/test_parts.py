@@ -3,6 +3,7 @@
 import dataclasses
 import time
 
+import pydantic
 import pytest
 from codestudio.common.v1 import resources_pb2
 from codestudio.instance.v1 import instance_pb2
@@ -116,6 +117,37 @@ def test_what_a_config_may_say(config: dict[str, object], fields: set[str]) -> N
     except errors.InvalidArgument as error:
         told = {one.field for one in error.violations}
     assert told == fields
+
+
+def test_a_port_range_that_does_not_fit_is_refused() -> None:
+    """However many instances there may be, ports end at 65535; the last that fits is told."""
+    settings = InstanceSettings(port_base=65_000, port_range_size=200, max_concurrent_instances=100)
+    reader = Reader(lambda: settings)
+    for port, fits in ((65_200, True), (65_400, False), (65_000 + 200 * 100, False)):
+        wrong = validation.Violations()
+        ports = instance_pb2.PortRequest(web_port=port)
+        reader.read(instance_pb2.InstanceConfig(ports=ports), wrong, "config")
+        assert bool(wrong) is not fits, port
+        if port == 65_400:
+            with pytest.raises(errors.InvalidArgument, match="up to 65200"):
+                wrong.check()
+
+
+@pytest.mark.parametrize("seconds", [0.5, 30, 59.9, 400_000_000])
+@pytest.mark.parametrize(
+    "name", ["default_idle_timeout", "idle_timeouts", "default_max_lifetime", "max_lifetimes"]
+)
+def test_default_lifetimes_are_those_an_instance_may_ask_for(name: str, seconds: float) -> None:
+    """A default that is shorter would stop everything that runs; 0 is never."""
+    given = {"lab": seconds} if name.endswith("s") else seconds
+    with pytest.raises(pydantic.ValidationError, match="60 s to ten years, or 0"):
+        InstanceSettings(**{name: given})
+    for right in (0, 60, 315_360_000):
+        InstanceSettings(**{name: {"lab": right} if name.endswith("s") else right})
+    least = InstanceSettings(
+        **{name: {"lab": 1} if name.endswith("s") else 1}, least_limit_seconds=1
+    )
+    assert least.least_limit_seconds == 1
 
 
 def test_a_callback_port_alone_asks_for_its_range() -> None:
