@@ -135,7 +135,8 @@ class Files:
         if isinstance(what, Path):
             what.rename(kept)
         else:
-            kept.write_text(what, newline="")
+            with _whole(kept):
+                kept.write_text(what, newline="")
         return kept
 
     def left_behind(self) -> Iterator[tuple[Path, str | None]]:
@@ -170,7 +171,7 @@ class Files:
     def _write(self, parent: int, name: str, text: str) -> Path:
         """Write a successor of a file, with its mode, to the disk."""
         temporary = self._passing / secrets.token_hex(8)
-        with temporary.open("xb") as file:
+        with _whole(temporary), temporary.open("xb") as file:
             file.write(text.encode())
             with contextlib.suppress(OSError):
                 old = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -224,6 +225,16 @@ class Files:
             yield descriptor, name
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _whole(file: Path) -> Iterator[None]:
+    """Write a new file whole, or leave nothing of it: a disk that is full is to be no fuller."""
+    try:
+        yield
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
 
 
 def _check(path: str) -> None:

@@ -1,8 +1,10 @@
 """What a folder that follows a project is made of: rules, files, records, origins."""
 
 import os
+import resource
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -165,6 +167,29 @@ def test_no_text_in_the_last_moment(tmp_path: Path, expected: str | None) -> Non
     assert kept.read_bytes() == b"\x89PNG\0\xff"
     assert files.read("a").text == "from others"
     assert list(files.left_behind()) == []
+
+
+@pytest.fixture
+def little_space() -> Iterator[None]:
+    """Let no file grow beyond 64 KiB: writing fails in the middle, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("little_space")
+def test_a_full_disk_is_not_filled_further(tmp_path: Path) -> None:
+    """What cannot be written whole leaves nothing behind, however often it is tried."""
+    files = Files(tmp_path)
+    put(tmp_path, a="x")
+    for _ in range(3):
+        with pytest.raises(OSError, match="File too large"):
+            files.replace("a", "x" * 100_000, "x")
+        with pytest.raises(OSError, match="File too large"):
+            files.set_aside("a", "x" * 100_000, under="conflicts")
+    assert files.read("a").text == "x"
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [tmp_path / "a"]
 
 
 def test_two_conflicts_within_a_second(tmp_path: Path) -> None:
