@@ -47,6 +47,9 @@ _AT_ONCE = 4
 """Projects a replica commits at once."""
 _AGAIN_AFTER = 10.0
 """Seconds until a project whose commit failed is tried again."""
+_LEFT_OUT_AGAIN = 60.0
+"""Seconds until a document that could not be beside the others is tried again; it is at once
+where this replica has committed that one of its project was deleted."""
 _WRITERS_SECONDS = 5.0
 """Longest wait for the writers of what is to be committed to be known."""
 _LOOK_EVERY = 0.1
@@ -160,6 +163,7 @@ class Committer:
         self._lease = lease
         self._count_at = 0.0
         self._not_before: dict[tuple[str, str], float] = {}
+        self._left_out: dict[Name, float] = {}  # when each is tried again
 
     async def run(self) -> None:
         """Commit what is due, for ever."""
@@ -186,6 +190,8 @@ class Committer:
         turns = asyncio.Semaphore(_AT_ONCE)
         by_project: dict[tuple[str, str], list[Record]] = {}
         for one in dirty:
+            if self._left_out.get(one.name, 0.0) > loop_now:
+                continue
             by_project.setdefault((one.name.namespace, one.name.project), []).append(one)
         self._not_before = {
             project: moment for project, moment in self._not_before.items() if moment > loop_now
@@ -266,14 +272,29 @@ class Committer:
             COMMITS.inc()
             SECONDS.observe(time.perf_counter() - started)
             _log.info("committed", project="/".join(project), commit=made.id, paths=len(texts))
+        if None in texts.values():
+            self._look_again(project)
         for path in made.left_out:
-            LEFT_OUT.inc()
-            _log.warning("document cannot be in Git", project="/".join(project), path=path)
+            self._leave_out(records.pop(path).name)
         for path, record in records.items():
+            self._left_out.pop(record.name, None)
             if path in upto:
                 await self._records.committed(record.name, upto[path])
             else:
                 await self._records.forget(record)
+
+    def _leave_out(self, name: Name) -> None:
+        """Let a document wait that cannot be in Git: it stays to be committed."""
+        if name not in self._left_out:
+            LEFT_OUT.inc()
+            _log.warning("document cannot be in Git", document=name.key)
+        self._left_out[name] = asyncio.get_running_loop().time() + _LEFT_OUT_AGAIN
+
+    def _look_again(self, project: tuple[str, str]) -> None:
+        """Try those again that were left out: what was in their way may be gone."""
+        for name in self._left_out:
+            if (name.namespace, name.project) == project:
+                self._left_out[name] = 0.0
 
     async def _known(self, record: Record, text: Text) -> Record:
         """Return a record that knows all writers of a text.

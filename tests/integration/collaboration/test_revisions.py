@@ -13,6 +13,7 @@ import pytest
 import redis.asyncio as redis
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from codestudio.collaboration.v1 import document_pb2
+from prometheus_client import REGISTRY
 
 from services.chassis import leases
 from services.collaboration import committing, measures
@@ -224,6 +225,32 @@ async def test_a_deleted_document_goes_and_can_be_brought_back(service: rig.Repl
     restored = await service.stub.RestoreRevision(restore, metadata=bob, timeout=20)
     assert (restored.text, restored.revision) == ("one", 1)
     await committed(service, {"a": "one"})
+
+
+async def test_what_was_in_the_way_goes(service: rig.Replica) -> None:
+    """A document that had a file's name for its folder is in Git once that file is deleted."""
+    await service.open("a", "file")
+    await committed(service, {"a": "file"})
+    before = left_out()
+    await service.open("a/b", "inner", metadata=service.as_user("bob"))
+
+    async def told() -> bool:
+        return left_out() > before
+
+    await until(told, "it was left out")
+    await service.open("c", "other")
+    await committed(service, {"c": "other"})
+    assert left_out() == before + 1
+    delete = pb.DeleteDocumentRequest(name=service.parts.name("a"))
+    await service.stub.DeleteDocument(delete, metadata=service.metadata, timeout=20)
+    await committed(service, {"a/b": "inner"})
+    (made,) = await revisions(service, "a/b")
+    assert [one.subject for one in made.authors] == ["bob"]
+
+
+def left_out() -> float:
+    """Count the documents that could not be in Git so far."""
+    return REGISTRY.get_sample_value("codestudio_collaboration_git_left_out_total") or 0.0
 
 
 async def test_a_document_that_is_opened_again_is_committed(service: rig.Replica) -> None:
