@@ -139,6 +139,14 @@ class Files:
                 kept.write_text(what, newline="")
         return kept
 
+    def stamp(self, path: str) -> tuple[int, ...]:
+        """Give what is another after a file was written or replaced; empty where there is none."""
+        try:
+            found = (self.root / path).lstat()
+        except OSError:
+            return ()
+        return (found.st_mtime_ns, found.st_size, found.st_ino)
+
     def left_behind(self) -> Iterator[tuple[Path, str | None]]:
         """Give what a run that was killed left in our hands, with its text; None if it is none."""
         for passing in sorted(self._passing.iterdir()):

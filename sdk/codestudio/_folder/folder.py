@@ -77,6 +77,7 @@ class Folder:
         self._followers: dict[str, Follower] = {}
         self._remote: set[str] = set()
         self._told: set[str] = set()
+        self._stamps: dict[str, tuple[int, ...]] = {}  # as the walk before found them
         self._stop = asyncio.Event()
         self._walk_now = asyncio.Event()
         self._list_now = asyncio.Event()
@@ -191,17 +192,18 @@ class Folder:
     async def _walk(self, records: dict[str, Record]) -> None:
         """Look at everything once: files, documents, and what is remembered."""
 
-        def walk() -> set[str]:
+        def walk() -> dict[str, tuple[int, ...]]:
             self.rules.forget()
-            return set(self.rules.walk(self._left_out))
+            return {path: self.files.stamp(path) for path in self.rules.walk(self._left_out)}
 
         found = await asyncio.to_thread(walk)
-        for path in sorted(found | self._remote | records.keys()):
+        before, self._stamps = self._stamps, found
+        for path in sorted(found.keys() | self._remote | records.keys()):
             follower = self._followers.get(path)
             if follower is None:
                 self._follow(path, records.get(path))
         for path, follower in list(self._followers.items()):
-            if path not in found or follower.problem:
+            if follower.problem or path not in found or found[path] != before.get(path):
                 follower.nudge()
 
     def _left_out(self, path: str) -> None:

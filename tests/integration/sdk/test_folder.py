@@ -551,3 +551,26 @@ async def test_the_folder_is_gone(two: Two, desk: Desk) -> None:
     one.root.rename(one.root.with_name("elsewhere"))
     await until(lambda: any(told[0] is Told.FAILED for told in one.told))
     assert desk.text("a") == "text\n"
+
+
+
+async def test_an_event_that_was_dropped(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system did not tell of is found when all files are looked at."""
+
+    async def deaf(_: Folder) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Folder, "_watch", deaf)
+    monkeypatch.setattr("codestudio._folder.folder.WALKED", 0.3)
+    one = Side(desk, tmp_path / "one")
+    one.put("a", "text\n")
+    await one.begin()
+    await until(lambda: "default/p/a" in desk.documents)
+    for text in ("text\nmore\n", "TEXT\nmore\n"):
+        one.put("a", text)
+        await until(lambda text=text: desk.text("a") == text, 10)  # type: ignore[misc]
+    one.put("b", "new\n")
+    await until(lambda: "default/p/b" in desk.documents)
+    assert await one.end()
