@@ -111,6 +111,9 @@ class Files:
         """
         try:
             with self._parent(path) as (parent, name):
+                found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                if not stat.S_ISREG(found.st_mode):
+                    return False
                 moved = self._passing / secrets.token_hex(8)
                 os.rename(name, moved, src_dir_fd=parent)
                 if _text_of(moved) != expected:
@@ -160,6 +163,9 @@ class Files:
             if error.errno == errno.ELOOP:
                 return Content(None, "it is a link")
             raise
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            return MISSING  # what is in the folder are other files
         with os.fdopen(descriptor, "rb") as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):

@@ -574,3 +574,21 @@ async def test_an_event_that_was_dropped(
     one.put("b", "new\n")
     await until(lambda: "default/p/b" in desk.documents)
     assert await one.end()
+
+
+
+async def test_a_file_becomes_a_folder_and_a_file_again(two: Two, desk: Desk) -> None:
+    """What takes its name takes its place, in the other folder too."""
+    one, other = two
+    one.put("a", "file\n")
+    await until(lambda: other.text("a") == "file\n")
+    (one.root / "a").unlink()
+    one.put("a/b", "inner\n")
+    await until(lambda: (other.root / "a").is_dir() and other.text("a/b") == "inner\n")
+    await until(lambda: list(desk.documents) == ["default/p/a/b"])
+    (one.root / "a/b").unlink()
+    (one.root / "a").rmdir()
+    one.put("a", "file again\n")
+    await until(lambda: (other.root / "a").is_file() and other.text("a") == "file again\n")
+    await until(lambda: list(desk.documents) == ["default/p/a"])
+    assert not [told for side in two for told in side.told if told[0] is Told.KEPT]

@@ -267,12 +267,17 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "large").write_text("x" * 11)
     (tmp_path / "fits").write_text("x" * 10)
     (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/b").write_text("b")
     os.mkfifo(tmp_path / "pipe")
-    for name in ("binary", "latin", "large", "folder", "pipe"):
+    for name in ("binary", "latin", "large", "pipe"):
         assert files.read(name).text is None
         assert files.read(name).problem, name
     assert files.read("fits").text == "x" * 10
     assert files.read("none") == (None, "", True)
+    # A folder is no file: one that had its name is gone.
+    assert files.read("folder") == (None, "", True)
+    assert not files.remove("folder", "b")
+    assert files.read("folder/b").text == "b"
     assert files.read("fits/none") == (None, "", True)
 
 
