@@ -28,6 +28,14 @@ _NOTED = 1.0
 _RETRY_FIRST, _RETRY_MOST = 1.0, 30.0
 
 
+class _DoubtfulError(Exception):
+    """The file may just be being written: it is to be read again, `seconds` from now at most."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 class Follower:
     """Keeps one file and one document the same, whichever changes, one step after the other.
 
@@ -46,6 +54,7 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._stopping = False
+        self._doubted: float | None = None  # since when the file is not believed
         self._history = History()
         self._exact = True  # what is remembered of the file is what it is
         self._owed = False  # what is remembered is not all stored
@@ -106,6 +115,11 @@ class Follower:
                     if not await self._reconcile():
                         break
                 pause = _RETRY_FIRST
+            except _DoubtfulError as doubt:
+                # Not in a slot: others need not wait until this is believed.
+                await self._wait(doubt.seconds)
+                await asyncio.sleep(_QUIET)
+                continue
             except _errors.NotFound:
                 # Where the file was changed as well, it becomes a document again.
                 await self._deleted_elsewhere(record)
@@ -292,17 +306,17 @@ class Follower:
             self._owner.tell(Told.REMOVED, self.path, "")
 
     async def _read(self) -> Content:
-        """Read the file, when it is not just being written."""
-        loop = asyncio.get_running_loop()
-        since = loop.time()
-        while True:
-            content = await asyncio.to_thread(self._owner.files.read, self.path)
-            doubtful = self.base not in (None, "") and content.text in (None, "")
-            if content.problem or (content.settled and not doubtful):
-                return content
-            if loop.time() - since > _DOUBTFUL:
-                return content
-            await asyncio.sleep(_QUIET)
+        """Read the file. Raises _DoubtfulError while it may just be being written."""
+        content = await asyncio.to_thread(self._owner.files.read, self.path)
+        doubtful = self.base not in (None, "") and content.text in (None, "")
+        now = asyncio.get_running_loop().time()
+        if not content.problem and (doubtful or not content.settled):
+            self._doubted = now if self._doubted is None else self._doubted
+            left = self._doubted + _DOUBTFUL - now
+            if left > 0:
+                raise _DoubtfulError(left if content.settled else 0)
+        self._doubted = None
+        return content
 
     async def _remember(self, document: AsyncDocument | None = None) -> None:
         document = document or self.document

@@ -592,3 +592,24 @@ async def test_a_file_becomes_a_folder_and_a_file_again(two: Two, desk: Desk) ->
     await until(lambda: (other.root / "a").is_file() and other.text("a") == "file again\n")
     await until(lambda: list(desk.documents) == ["default/p/a"])
     assert not [told for side in two for told in side.told if told[0] is Told.KEPT]
+
+
+
+async def test_a_removal_holds_up_nobody(
+    two: Two, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is not believed yet that a file is gone, others are carried."""
+    monkeypatch.setattr("codestudio._folder.follower._DOUBTFUL", 5.0)
+    one, other = two
+    for name in "ab":
+        one.put(name, f"{name}\n")
+    await until(lambda: other.text("a") == "a\n" and other.text("b") == "b\n")
+    await one.settled()
+    one.folder.slots = asyncio.Semaphore(1)
+    (one.root / "a").unlink()
+    await until(lambda: one.folder.pending == 1)
+    await asyncio.sleep(0.3)
+    one.put("b", "more\n")
+    await until(lambda: other.text("b") == "more\n")
+    assert "default/p/a" in desk.documents
+    await until(lambda: "default/p/a" not in desk.documents)
