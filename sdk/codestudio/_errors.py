@@ -256,11 +256,18 @@ BY_STATUS: Mapping[grpc.StatusCode, type[CodeStudioError]] = {
 """The table: every gRPC status but OK."""
 
 BY_CODE: Mapping[str, type[CodeStudioError]] = {
+    "COLLABORATION_DISABLED": FailedPrecondition,
     "DOCUMENT_CHANGED": Aborted,
     "DOCUMENT_DELETED": NotFound,
+    "DOCUMENT_TOO_LARGE": ResourceExhausted,
+    "NAMESPACE_DENIED": PermissionDenied,
     "QUOTA_EXCEEDED": QuotaExceeded,
+    "READ_ONLY": PermissionDenied,
     "INTERNAL_ERROR": Internal,
     "SERVER_SHUTTING_DOWN": Unavailable,
+    "TOO_MANY_CHANNELS": ResourceExhausted,
+    "TOO_MANY_DOCUMENTS": ResourceExhausted,
+    "UPDATE_TOO_LARGE": InvalidArgument,
     "WATCH_EXPIRED": WatchExpired,
 }
 """Codes that have a class of their own, or none that their name tells."""

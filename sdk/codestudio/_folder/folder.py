@@ -31,6 +31,14 @@ _AT_ONCE = 16
 _STOP_SECONDS = 10.0
 _LISTED_MOST = 30.0
 
+_PASSING = (
+    _errors.Unavailable,
+    _errors.DeadlineExceeded,
+    _errors.ResourceExhausted,
+    _errors.Internal,
+)
+"""Errors for which a list is asked for again; others stay, and end it."""
+
 
 class Project(Protocol):
     """What a folder needs of a project."""
@@ -94,7 +102,7 @@ class Folder:
     @property
     def count(self) -> int:
         """How many files are carried."""
-        return sum(not each.problem for each in self._followers.values())
+        return sum(not (each.problem or each.refusal) for each in self._followers.values())
 
     @property
     def pending(self) -> int:
@@ -178,7 +186,7 @@ class Folder:
         while True:
             try:
                 paths = await self._project.paths()
-            except (_errors.Unavailable, _errors.DeadlineExceeded) as error:
+            except _PASSING as error:
                 self.tell(Told.FAILED, "", error.message)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause * random.uniform(0.5, 1)):  # noqa: S311
@@ -302,7 +310,7 @@ class Folder:
             self._list_now.clear()
             try:
                 paths = await self._project.paths()
-            except (_errors.Unavailable, _errors.DeadlineExceeded):
+            except _PASSING:
                 self.reachable = False
                 pause = min(2 * pause, _LISTED_MOST)
                 continue

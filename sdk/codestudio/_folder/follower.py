@@ -1,10 +1,12 @@
 """One file and one document, kept the same."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from codestudio import _errors
 from codestudio._document_types import ConnectionState, Role
+from codestudio._folder import refusals
 from codestudio._folder.files import Content, Found
 from codestudio._folder.origin import History, remembered
 from codestudio._folder.owner import Owner, Told
@@ -24,8 +26,6 @@ _CARRIED = 5
 
 _NOTED = 1.0
 """Seconds between two looks at whether what is remembered as not stored is stored by now."""
-
-_RETRY_FIRST, _RETRY_MOST = 1.0, 30.0
 
 
 class _DoubtfulError(Exception):
@@ -50,11 +50,17 @@ class Follower:
         self.document: AsyncDocument | None = None
         self.base: str | None = None
         self.problem = ""
+        """Why the file is not carried."""
+        self.refusal = ""
+        """Why what is in the file cannot be stored, where waiting does not help."""
+        self._record: Record | None = None  # what is remembered, while the document is not open
+        self._remote = False  # whether the project has the document
+        self._doubted: float | None = None  # since when the file is not believed
         self._awake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._stopping = False
-        self._doubted: float | None = None  # since when the file is not believed
+        self._over = False  # there is neither file nor document
         self._history = History()
         self._exact = True  # what is remembered of the file is what it is
         self._owed = False  # what is remembered is not all stored
@@ -64,7 +70,8 @@ class Follower:
 
     def start(self, *, record: Record | None, remote: bool) -> None:
         """Begin: with what is remembered, and whether the project has the document."""
-        self._task = asyncio.create_task(self._run(record, remote), name=f"follow {self.path}")
+        self._record, self._remote = record, remote
+        self._task = asyncio.create_task(self._run(), name=f"follow {self.path}")
 
     def nudge(self) -> None:
         """Look again: something may have happened."""
@@ -75,7 +82,7 @@ class Follower:
     def idle(self) -> bool:
         """Whether file and document are the same, and everything is stored."""
         document = self.document
-        if self.problem:
+        if self.problem or self.refusal:
             return True
         live = document is not None and document.connection is ConnectionState.LIVE
         return bool(self.at_rest.is_set() and live and document and not document.unstored)
@@ -100,38 +107,37 @@ class Follower:
         stored = await self._close(seconds)
         if document is not None and self._owed and not document.unstored:
             await self._remember(document)
-        return stored
+        followed = document is not None or self._over or bool(self.problem)
+        return stored and followed and not self.refusal
 
     # The work.
 
-    async def _run(self, record: Record | None, remote: bool) -> None:
-        pause = _RETRY_FIRST
+    async def _run(self) -> None:
+        pause = refusals.RETRY_FIRST
         while True:
             self._awake.clear()
             try:
                 async with self._owner.slots:
-                    if self.document is None and not await self._open(record, remote):
+                    if not await self._step():
+                        self._over = True
                         break
-                    if not await self._reconcile():
-                        break
-                pause = _RETRY_FIRST
             except _DoubtfulError as doubt:
                 # Not in a slot: others need not wait until this is believed.
                 await self._wait(doubt.seconds)
                 await asyncio.sleep(_QUIET)
                 continue
-            except _errors.NotFound:
-                # Where the file was changed as well, it becomes a document again.
-                await self._deleted_elsewhere(record)
-                record, remote = None, False
-                continue
             except (_errors.CodeStudioError, OSError) as error:
                 if self._stopping:
                     break
-                self._owner.tell(Told.FAILED, self.path, _reason(error))
-                await self._wait(pause)
-                pause = min(2 * pause, _RETRY_MOST)
+                await self._let_document_go()
+                verdict = refusals.judge(error, pause)
+                self._tell_failure(refusals.reason(error), final=verdict.final)
+                await self._wait(verdict.seconds)
+                if not verdict.final:
+                    pause = min(2 * pause, refusals.RETRY_MOST)
                 continue
+            if self.document is None or not self.document.unstored:
+                pause, self.refusal = refusals.RETRY_FIRST, ""
             if not self._awake.is_set():
                 if self._stopping:
                     break
@@ -140,12 +146,47 @@ class Follower:
             # Several steps of an editor, or several keystrokes of others, become one.
             await asyncio.sleep(_QUIET)
 
+    async def _step(self) -> bool:
+        """Bring both sides together; False where there is nothing to follow any more."""
+        try:
+            if self.document is None and not await self._open():
+                return False
+            return await self._reconcile()
+        except _errors.NotFound:
+            # Where the file was changed as well, it becomes a document again.
+            await self._deleted_elsewhere()
+            self._record, self._remote = None, False
+            self.nudge()
+            return True
+
+    async def _let_document_go(self) -> None:
+        """Close a document that the server refused: it is opened again from what is remembered."""
+        document = self.document
+        if document is None or document.error is None:
+            return
+        self._record, self._remote = self._record_of(document), True
+        try:
+            await self._remember()
+        except OSError as error:
+            self._owner.tell(Told.FAILED, self.path, refusals.reason(error))
+        await self._close(0)
+
+    def _tell_failure(self, why: str, *, final: bool) -> None:
+        if not final:
+            self.refusal = ""
+            self._owner.tell(Told.FAILED, self.path, why)
+        elif why != self.refusal:  # once
+            self.refusal = why
+            self._owner.tell(Told.SKIPPED, self.path, why)
+
     async def _rest(self) -> None:
         """Wait for something to happen; meanwhile note what is remembered as stored once it is."""
-        while self._owed and not self._awake.is_set():
+        while (self._owed or self.refusal) and not self._awake.is_set():
             await self._wait(_NOTED)
             if self.document is not None and not self.document.unstored:
-                await self._remember()
+                self.refusal = ""
+                with contextlib.suppress(OSError):  # a full disk: it is tried again
+                    await self._remember()
         await self._awake.wait()
 
     async def _wait(self, seconds: float) -> None:
@@ -155,8 +196,9 @@ class Follower:
         except TimeoutError:
             return
 
-    async def _open(self, record: Record | None, remote: bool) -> bool:
+    async def _open(self) -> bool:
         """Open the document; False where there is nothing to follow any more."""
+        record, remote = self._record, self._remote
         disk = await self._read()
         if record is None and not remote and disk.text is None and not disk.problem:
             self._owner.let_go(self.path)
@@ -183,7 +225,8 @@ class Follower:
                 # Nothing is done before this one is kept: it would be taken for an edit.
                 await self._set_aside(disk.text, "conflicts", "the project has another text")
         except BaseException:
-            await document.close(0)
+            with contextlib.suppress(_errors.CodeStudioError):
+                await document.close(0)
             raise
         self.document = document
         self._listening = asyncio.create_task(self._listen(document), name=f"hear {self.path}")
@@ -287,8 +330,9 @@ class Follower:
         await self._write(document)
         return True
 
-    async def _deleted_elsewhere(self, record: Record | None) -> None:
+    async def _deleted_elsewhere(self) -> None:
         """Take in that the document is gone: its file goes too, if it was not changed."""
+        record = self._record
         base, self.base = self.base, None
         document = self.document
         unsent = self._owed if document is None else document.unstored
@@ -322,10 +366,14 @@ class Follower:
         document = document or self.document
         if document is None:
             return
-        epoch, state = document.saved()
-        record = Record(self.path, epoch, state, self.base, document.session.confirmed)
-        self._exact, self._owed = True, document.unstored
+        record = self._record_of(document)
+        owed = document.unstored
         await asyncio.to_thread(self._owner.records.put, record)
+        self._exact, self._owed = True, owed
+
+    def _record_of(self, document: AsyncDocument) -> Record:
+        epoch, state = document.saved()
+        return Record(self.path, epoch, state, self.base, document.session.confirmed)
 
     async def _set_aside(self, text: str | Path, under: str, why: str) -> None:
         kept = await asyncio.to_thread(self._owner.files.set_aside, self.path, text, under=under)
@@ -355,9 +403,3 @@ async def _carry(document: AsyncDocument, base: str, text: str) -> None:
             document.edit(own)
             return
     document.set_text(text, base=base)  # it does not stand still: at once, then
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, _errors.CodeStudioError):
-        return error.message
-    return str(error)

@@ -58,6 +58,10 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         self.documents: dict[str, Kept] = {}
         self.acknowledges = True
         self.viewers = False
+        self.open_fault: grpc.StatusCode | None = None
+        self.list_faults: list[grpc.StatusCode] = []
+        self.refuses_joins = ""  # with this code
+        self.refuses_updates = ""
         self.streams = 0
         self.awareness: dict[str, bytes] = {}
         self.heard: list[collaborate_pb2.CollaborateRequest] = []
@@ -112,6 +116,10 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         """Forget who is in what, without telling."""
         self.do(self._seats.clear)
 
+    def refuse_all(self, code: str) -> None:
+        """Refuse everybody the document they are in; what they send from here on is not heard."""
+        self.do(lambda: [self._refuse(seat, code) for seat in list(self._seats)])
+
     def do(self, action: Callable[[], Value]) -> Value:
         """Do something on the service's own thread."""
 
@@ -125,6 +133,8 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
     async def OpenDocument(
         self, request: collaboration_service_pb2.OpenDocumentRequest, context: Any
     ) -> document_pb2.Document:
+        if self.open_fault is not None:
+            await context.abort(self.open_fault, "not taken")
         kept = self.documents.setdefault(
             _key(request.name), _kept(request.name, request.initial_content)
         )
@@ -148,15 +158,15 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         if request.revision not in (0, kept.revision):
             await context.abort(grpc.StatusCode.ABORTED, "changed since")
         del self.documents[_key(request.name)]
-        error = error_pb2.ErrorDetail(code="DOCUMENT_DELETED", message="deleted")
         for seat in [seat for seat in self._seats if seat.kept is kept]:
-            self._seats.discard(seat)
-            seat.out.put_nowait(Response(channel=seat.channel, error=error))
+            self._refuse(seat, "DOCUMENT_DELETED")
         return empty_pb2.Empty()
 
     async def ListDocuments(
         self, request: collaboration_service_pb2.ListDocumentsRequest, context: Any
     ) -> collaboration_service_pb2.ListDocumentsResponse:
+        if self.list_faults:
+            await context.abort(self.list_faults.pop(0), "not now")
         prefix = f"{request.namespace}/{request.project}/"
         found = [kept for key, kept in sorted(self.documents.items()) if key.startswith(prefix)]
         described = [self._described(kept) for kept in found]
@@ -200,7 +210,9 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         seat = seats.get(channel)
         if seat is None or seat not in self._seats:
             return
-        if kind == "update":
+        if kind == "update" and self.refuses_updates:
+            self._refuse(seat, self.refuses_updates)
+        elif kind == "update":
             seat.kept.doc.apply_update(request.update.update)
             seat.kept.revision += 1
             self._tell(seat, Response(update=request.update))
@@ -218,8 +230,9 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
     def _join(self, request: Any, seats: dict[int, Seat], out: Any) -> None:
         channel, join = request.channel, request.join
         kept = self.documents.get(_key(join.name))
-        if kept is None or (join.epoch and join.epoch != kept.epoch):
+        if self.refuses_joins or kept is None or (join.epoch and join.epoch != kept.epoch):
             code = "DOCUMENT_NOT_FOUND" if kept is None else "EPOCH_MISMATCH"
+            code = self.refuses_joins or code
             error = error_pb2.ErrorDetail(code=code, message="refused")
             out.put_nowait(Response(channel=channel, error=error))
             return
@@ -235,6 +248,11 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         )
         joined.document.ClearField("text")
         out.put_nowait(Response(channel=channel, joined=joined))
+
+    def _refuse(self, seat: Seat, code: str) -> None:
+        self._seats.discard(seat)
+        error = error_pb2.ErrorDetail(code=code, message="refused")
+        seat.out.put_nowait(Response(channel=seat.channel, error=error))
 
     def _tell(self, sender: Seat, message: Response) -> None:
         for seat in self._seats:

@@ -333,25 +333,13 @@ async def test_closing_stores(two: Two, desk: Desk) -> None:
     desk.start()
 
 
-def refuse_all(desk: Desk, code: str) -> None:
-    """Refuse everybody the document they are in; what they send from here on is not heard."""
-
-    def refuse() -> None:
-        error = error_pb2.ErrorDetail(code=code, message="refused")
-        for seat in desk._seats:
-            seat.out.put_nowait(Response(channel=seat.channel, error=error))
-        desk._seats.clear()
-
-    desk.do(refuse)
-
-
 async def test_leaving_what_was_refused(two: Two, desk: Desk) -> None:
     """Edits that the server refused are not dropped in silence; with none, leaving is silent."""
 
     async def leave(text: str, code: str, error: Exception | None = None) -> None:
         async with two[0].documents.open("p", "a", content="") as doc:
             doc.insert(0, text)
-            refuse_all(desk, code)
+            desk.refuse_all(code)
             await until(lambda: doc.error is not None)
             if error is not None:
                 raise error
@@ -374,7 +362,7 @@ def test_leaving_what_was_refused_without_await(desk: Desk) -> None:
         def edit() -> None:
             with doc:
                 doc.insert(0, "typed")
-                refuse_all(desk, "DOCUMENT_DELETED")
+                desk.refuse_all("DOCUMENT_DELETED")
                 while doc.error is None:
                     time.sleep(0.01)
 

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import codestudio
+import grpc
 import pytest
+from codestudio._folder import refusals
 from codestudio._folder.folder import Folder
 from codestudio._folder.owner import Told
 from codestudio._folder.project import ClientProject
@@ -54,14 +56,28 @@ class Side:
             return None
 
     async def begin(self) -> None:
+        self._running = asyncio.create_task(self.run())
+        await asyncio.sleep(0)
+        await self.settled()
+
+    async def run(self, *, once: bool = False) -> bool:
         self.client = codestudio.AsyncClient(self.desk.url, token="t", retry=QUICKLY)
         self.folder = Folder(
             self.root,
             ClientProject(self.client, "p", "default"),
             tell=lambda *told: self.told.append(told),
         )
-        self._running = asyncio.create_task(self.folder.run(binding={"project": "p"}))
-        await self.settled()
+        return await self.folder.run(once=once, binding={"project": "p"})
+
+    async def once(self) -> bool:
+        try:
+            async with asyncio.timeout(20):
+                return await self.run(once=True)
+        finally:
+            await self.client.close()
+
+    def skipped(self) -> list[str]:
+        return [path for told, path, _ in self.told if told is Told.SKIPPED]
 
     async def settled(self) -> None:
         await until(lambda: self._over() or (self.folder.reachable and not self.folder.pending))
@@ -553,6 +569,118 @@ async def test_the_folder_is_gone(two: Two, desk: Desk) -> None:
     assert desk.text("a") == "text\n"
 
 
+@pytest.mark.parametrize("code", ["COLLABORATION_DISABLED", "TOO_MANY_DOCUMENTS", "INTERNAL_ERROR"])
+async def test_a_refusal_for_now(
+    two: Two, desk: Desk, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """What is refused for now is carried when it is not any more, and what came meanwhile too."""
+    monkeypatch.setattr(refusals, "RETRY_FIRST", 0.2)
+    one, other = two
+    one.put("a", "text\n")
+    await until(lambda: other.text("a") == "text\n")
+    await asyncio.gather(one.settled(), other.settled())
+    desk.refuses_joins = code
+    desk.refuse_all(code)
+    one.put("a", "text\nof one\n")
+    other.put("a", "of other\ntext\n")
+    await until(lambda: all(any(t[0] is Told.FAILED for t in side.told) for side in two))
+    desk.refuses_joins = ""
+    wanted = "of other\ntext\nof one\n"
+    await until(lambda: one.text("a") == other.text("a") == desk.text("a") == wanted)
+
+
+async def test_a_list_that_is_refused_for_now(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault, or too much at once, ends nothing: the list is asked for again."""
+    monkeypatch.setattr("codestudio._folder.folder.LISTED", 0.1)
+    faults = [grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED]
+    desk.list_faults = list(faults)
+    one = Side(desk, tmp_path / "one")
+    await one.begin()
+    desk.do(lambda: desk.list_faults.extend(faults))
+    await until(lambda: not desk.list_faults)
+    await one.client.documents.create("p", "a", "text\n")
+    await until(lambda: one.text("a") == "text\n")
+    assert await one.end()
+
+
+@pytest.mark.parametrize(
+    "status", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT]
+)
+async def test_once_ends_where_a_file_is_refused_for_good(
+    desk: Desk, tmp_path: Path, status: grpc.StatusCode
+) -> None:
+    """What nobody takes is told once, and the others are carried; not everything is stored."""
+    async with codestudio.AsyncClient(desk.url, token="t") as client:
+        await client.documents.create("p", "b", "theirs\n")
+    one = Side(desk, tmp_path / "one")
+    one.put("a", "mine\n")
+    desk.open_fault = status
+    assert not await one.once()
+    assert one.skipped() == ["a"]
+    assert one.text("b") == "theirs\n"
+    # Later, whoever changes the file has it tried again.
+    one.told.clear()
+    await one.begin()
+    desk.open_fault = None
+    one.put("a", "mine again\n")
+    await until(lambda: "default/p/a" in desk.documents)
+    assert one.skipped() == ["a"]
+    assert await one.end()
+    assert desk.text("a") == "mine again\n"
+
+
+async def test_a_document_that_is_full(desk: Desk, tmp_path: Path) -> None:
+    """An edit that makes it too large is told once, kept, and stored when there is room."""
+    one = Side(desk, tmp_path / "one")
+    await one.begin()
+    one.put("a", "text\n")
+    await until(lambda: "default/p/a" in desk.documents)
+    await one.settled()
+    desk.refuses_updates = "DOCUMENT_TOO_LARGE"
+    one.put("a", "text\nmore\n")
+    await until(lambda: one.skipped() == ["a"])
+    await one.settled()
+    assert not await one.end()
+    assert one.skipped() == ["a"]
+    desk.refuses_updates = ""
+    await one.begin()
+    await until(lambda: one.text("a") == desk.text("a") == "text\nmore\n")
+    assert await one.end()
+
+
+async def test_a_file_becomes_a_folder_and_a_file_again(two: Two, desk: Desk) -> None:
+    """What takes its name takes its place, in the other folder too."""
+    one, other = two
+    one.put("a", "file\n")
+    await until(lambda: other.text("a") == "file\n")
+    (one.root / "a").unlink()
+    one.put("a/b", "inner\n")
+    await until(lambda: (other.root / "a").is_dir() and other.text("a/b") == "inner\n")
+    await until(lambda: list(desk.documents) == ["default/p/a/b"])
+    (one.root / "a/b").unlink()
+    (one.root / "a").rmdir()
+    one.put("a", "file again\n")
+    await until(lambda: (other.root / "a").is_file() and other.text("a") == "file again\n")
+    await until(lambda: list(desk.documents) == ["default/p/a"])
+    assert not [told for side in two for told in side.told if told[0] is Told.KEPT]
+
+
+async def test_two_documents_no_folder_has_both_of(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them is there, of the other it is told once, and --once ends."""
+    monkeypatch.setattr(refusals, "RETRY_FIRST", 4.0)
+    async with codestudio.AsyncClient(desk.url, token="t") as client:
+        await client.documents.create("p", "a", "file\n")
+        await client.documents.create("p", "a/b", "inner\n")
+    one = Side(desk, tmp_path / "one")
+    assert not await one.once()
+    (left_out,) = one.skipped()
+    assert one.text("a/b" if left_out == "a" else "a") in ("inner\n", "file\n")
+    assert sorted(desk.documents) == ["default/p/a", "default/p/a/b"]
+
 
 async def test_an_event_that_was_dropped(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -576,30 +704,11 @@ async def test_an_event_that_was_dropped(
     assert await one.end()
 
 
-
-async def test_a_file_becomes_a_folder_and_a_file_again(two: Two, desk: Desk) -> None:
-    """What takes its name takes its place, in the other folder too."""
-    one, other = two
-    one.put("a", "file\n")
-    await until(lambda: other.text("a") == "file\n")
-    (one.root / "a").unlink()
-    one.put("a/b", "inner\n")
-    await until(lambda: (other.root / "a").is_dir() and other.text("a/b") == "inner\n")
-    await until(lambda: list(desk.documents) == ["default/p/a/b"])
-    (one.root / "a/b").unlink()
-    (one.root / "a").rmdir()
-    one.put("a", "file again\n")
-    await until(lambda: (other.root / "a").is_file() and other.text("a") == "file again\n")
-    await until(lambda: list(desk.documents) == ["default/p/a"])
-    assert not [told for side in two for told in side.told if told[0] is Told.KEPT]
-
-
-
 async def test_a_removal_holds_up_nobody(
     two: Two, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is not believed yet that a file is gone, others are carried."""
-    monkeypatch.setattr("codestudio._folder.follower._DOUBTFUL", 5.0)
+    monkeypatch.setattr("codestudio._folder.follower._DOUBTFUL", 2.5)
     one, other = two
     for name in "ab":
         one.put(name, f"{name}\n")

@@ -1,5 +1,6 @@
 """What a folder that follows a project is made of: rules, files, records, origins."""
 
+import errno
 import os
 import resource
 import threading
@@ -10,6 +11,7 @@ from typing import cast
 
 import codestudio
 import pytest
+from codestudio._folder import refusals
 from codestudio._folder.files import Files, Found
 from codestudio._folder.folder import Folder, Project
 from codestudio._folder.origin import History, remembered
@@ -336,3 +338,25 @@ def test_where_a_run_was_killed(
 ) -> None:
     """What a run that was killed had done to the file is told from the file."""
     assert remembered(disk, Record("a", "e", b"", base), state) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "pause", "expected"),
+    [
+        (codestudio.Unavailable("x"), 2.0, (False, 2.0)),
+        (codestudio.DeadlineExceeded("x"), 4.0, (False, 4.0)),
+        (codestudio.FailedPrecondition("x", code="COLLABORATION_DISABLED"), 1.0, (False, 1.0)),
+        (codestudio.ResourceExhausted("x", code="TOO_MANY_DOCUMENTS"), 8.0, (False, 8.0)),
+        (codestudio.ResourceExhausted("x", code="DOCUMENT_TOO_LARGE"), 1.0, (True, 300.0)),
+        (codestudio.PermissionDenied("x", code="READ_ONLY"), 1.0, (True, 300.0)),
+        (codestudio.InvalidArgument("x"), 1.0, (True, 300.0)),
+        (OSError(errno.ENOSPC, "x"), 8.0, (False, 8.0)),
+        (NotADirectoryError(errno.ENOTDIR, "x"), 2.0, (False, 2.0)),
+        (NotADirectoryError(errno.ENOTDIR, "x"), 4.0, (True, 30.0)),
+    ],
+)
+def test_what_an_error_calls_for(
+    error: Exception, pause: float, expected: tuple[bool, float]
+) -> None:
+    """What may pass is tried again soon; what somebody has to mend is told once."""
+    assert refusals.judge(error, pause) == expected
