@@ -30,6 +30,8 @@ class QuotaShortage(NamedTuple):
     """What was asked for."""
     exceeded_by: str
     """By how much the limit would be passed."""
+    held: str = ""
+    """What the instance asked about holds of `used`, and would hold no longer; empty for none."""
 
 
 class Quota(_messages.View[quota_service_pb2.Quota]):
@@ -83,7 +85,7 @@ class QuotaCheck(_messages.View[quota_service_pb2.CheckQuotaResponse]):
     def shortages(self) -> tuple[QuotaShortage, ...]:
         """The limits in the way."""
         return tuple(
-            QuotaShortage(each.resource, each.limit, each.used, each.requested, each.exceeded_by)
+            QuotaShortage(*(getattr(each, name) for name in QuotaShortage._fields))
             for each in self.proto.shortages
         )
 

@@ -9,6 +9,7 @@ from google.protobuf import empty_pb2
 from services.chassis import errors, identity
 from services.chassis.validation import Violations
 from services.quota import batch, requests, translation
+from services.quota.amounts import quantity
 from services.quota.ledger import Ledger
 from services.quota.reconcile import Reconciler
 from services.quota.repairs import Journal
@@ -75,7 +76,11 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
         return quota_service_pb2.CheckQuotaResponse(
             allowed=not shortages,
             shortages=[
-                quota_service_pb2.QuotaShortage(resource=shortage.resource, **shortage.facts())
+                quota_service_pb2.QuotaShortage(
+                    resource=shortage.resource,
+                    held=quantity(shortage.resource, shortage.held) if shortage.held else "",
+                    **shortage.facts(),
+                )
                 for shortage in shortages
             ],
         )

@@ -17,11 +17,12 @@ RUNNING = instance_pb2.INSTANCE_STATE_RUNNING
 
 
 async def _update(
-    way: Way, token: str, name: str, *paths: str, **fields: object
+    way: Way, token: str, name: str, *paths: str, validate_only: bool = False, **fields: object
 ) -> instance_pb2.Instance:
     request = instance_service_pb2.UpdateInstanceRequest(
         instance=instance_pb2.Instance(id=name, **fields),  # type: ignore[arg-type]
         update_mask=field_mask_pb2.FieldMask(paths=paths),
+        validate_only=validate_only,
     )
     changed: instance_pb2.Instance = await way.call(INSTANCES, "UpdateInstance", request, token)
     return changed
@@ -90,15 +91,23 @@ async def test_a_size_over_quota_changes_nothing(way: Way, people: People, names
     )
     request = quota_service_pb2.UpdateQuotaRequest(quota=limits)
     await way.call(QUOTA, "UpdateQuota", request, people.admin)
-    with pytest.raises(RefusedError) as refused:
-        await _update(
-            way,
-            ann,
-            made.id,
-            "resources.storage",
-            resources=resources_pb2.Resources(storage="3Gi"),
-        )
-    assert refused.value.detail.code == "QUOTA_EXCEEDED"
-    assert "storage" in refused.value.detail.message
+    details = []
+    for validate_only in (False, True):
+        with pytest.raises(RefusedError) as refused:
+            await _update(
+                way,
+                ann,
+                made.id,
+                "resources.storage",
+                validate_only=validate_only,
+                resources=resources_pb2.Resources(storage="3Gi"),
+            )
+        details.append(refused.value.detail)
+    assert details[0].code == "QUOTA_EXCEEDED"
+    assert "by this instance" in details[0].message
+    assert details[0].metadata["storage.exceeded_by"] == "1Gi"
+    # The rehearsal refuses to the letter as the change does.
+    first, second = ((one.code, one.message, dict(one.metadata)) for one in details)
+    assert first == second
     assert (await scenes.get(way, ann, made.id)).resources == made.resources
     await scenes.clear(way, namespace, people.admin)

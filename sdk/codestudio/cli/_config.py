@@ -26,6 +26,7 @@ Assignments = Annotated[
 ]
 Reason = Annotated[str, typer.Option(help="Why, for the record; at most 500 characters.")]
 Etag = Annotated[str, typer.Option(help="Only if the settings still have this etag.")]
+_LARGEST_PAGE = 1000
 
 
 @command(app, "list")
@@ -155,16 +156,22 @@ def history(
     session: Session,
     service: Service,
     *,
-    limit: Annotated[int, typer.Option(help="Newest to show.", min=1, max=1000)] = 20,
+    limit: Annotated[int, typer.Option(help="Newest to show, however many.", min=1)] = 20,
 ) -> None:
     """Show who changed what, when and why, newest first."""
+    found: list[codestudio.ConfigurationRevision] = []
+    token = ""
     with session.client() as client:
-        page = next(client.config.revisions(service, page_size=limit).pages())
-    fields = {
-        "revisions": [each.to_dict() for each in page.items],
-        "next_page_token": page.next_page_token,
-    }
-    session.show(fields, lambda: _revisions(page.items))
+        while len(found) < limit and (token or not found):
+            size = min(limit - len(found), _LARGEST_PAGE)
+            pager = client.config.revisions(service, page_size=size, page_token=token)
+            page = next(pager.pages())
+            found += page.items
+            token = page.next_page_token
+            if not page.items:
+                break
+    fields = {"revisions": [each.to_dict() for each in found], "next_page_token": token}
+    session.show(fields, lambda: _revisions(found))
 
 
 @command(app, "rollback", epilog="Example: codestudio config rollback resource-service 3")

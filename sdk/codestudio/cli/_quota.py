@@ -89,11 +89,23 @@ def check(
     cpu: Cpu = None,
     memory: Memory = None,
     storage: Storage = None,
+    instance_id: Annotated[
+        str,
+        typer.Option(metavar="INSTANCE", help="For this instance, in place of what it holds."),
+    ] = "",
 ) -> None:
-    """Tell whether so much more would be allowed; exit code 6 if not."""
+    """Tell whether so much more would be allowed; exit code 6 if not.
+
+    Example: codestudio quota check team --instance-id blue-fox --cpu 4
+    """
     with session.client() as client:
         answer = client.quotas.check(
-            namespace, instances=instances, cpu=cpu, memory=memory, storage=storage
+            namespace,
+            instances=instances,
+            cpu=cpu,
+            memory=memory,
+            storage=storage,
+            instance_id=instance_id,
         )
     session.show(answer.to_dict(), lambda: _answer(answer))
     if not answer:
@@ -196,9 +208,13 @@ def _answer(answer: codestudio.QuotaCheck) -> None:
     if answer:
         print("allowed")
         return
+
+    def cells(one: codestudio.QuotaShortage) -> tuple[str, ...]:
+        used = f"{one.used} ({one.held} its own)" if one.held else one.used
+        return (one.resource, one.limit, used, one.requested, one.exceeded_by)
+
     _output.table(
-        ("RESOURCE", "LIMIT", "USED", "REQUESTED", "EXCEEDED BY"),
-        answer.shortages,
+        ("RESOURCE", "LIMIT", "USED", "REQUESTED", "EXCEEDED BY"), map(cells, answer.shortages)
     )
 
 

@@ -63,13 +63,22 @@ def allocate(
         str, typer.Option("--namespace", "-n", help="Its namespace, if there is no such instance.")
     ] = "",
     web_port: Annotated[int, typer.Option(help="First port of the range it wants.", min=0)] = 0,
+    cpu: Annotated[str, typer.Option(help='CPU, such as "2" or "500m".')] = "",
+    memory: Annotated[str, typer.Option(help='Memory, such as "4Gi".')] = "",
+    storage: Annotated[str, typer.Option(help='Disk, such as "20Gi".')] = "",
 ) -> None:
     """Give an instance its port range, or a name one ahead of its instance; for admins.
 
-    Example: codestudio resources allocate fox --web-port 8300
+    Example: codestudio resources allocate fox --web-port 8300 --cpu 2
     """
+    asked = {"cpu": cpu, "memory": memory, "storage": storage}
     with session.client() as client:
-        shown = client.resources.allocate(id, namespace=namespace, web_port=web_port)
+        shown = client.resources.allocate(
+            id,
+            namespace=namespace,
+            resources={name: value for name, value in asked.items() if value},
+            web_port=web_port,
+        )
     session.show(shown.to_dict(), lambda: _allocation(shown))
 
 

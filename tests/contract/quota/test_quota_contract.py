@@ -104,6 +104,9 @@ async def test_check_is_a_dry_run(admin: Stub) -> None:
         namespace="team", instance_id="fox", amounts=pb.Amounts(instances=1, cpu="100")
     )
     assert (await admin.CheckQuota(own)).allowed
+    own.amounts.cpu = "101"
+    (shortage,) = (await admin.CheckQuota(own)).shortages
+    assert (shortage.used, shortage.held, shortage.exceeded_by) == ("99", "99", "1")
     assert (await admin.GetQuota(pb.GetQuotaRequest(namespace="team"))).usage.cpu == "99"
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 from codestudio.common.v1 import error_pb2
+from codestudio.config.v1 import config_service_pb2, config_service_pb2_grpc
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 from codestudio.quota.v1 import quota_service_pb2, quota_service_pb2_grpc
 from codestudio.resource.v1 import resource_service_pb2, resource_service_pb2_grpc
@@ -44,6 +45,7 @@ class Gateway(
     instance_service_pb2_grpc.InstanceServiceServicer,
     quota_service_pb2_grpc.QuotaServiceServicer,
     resource_service_pb2_grpc.ResourceServiceServicer,
+    config_service_pb2_grpc.ConfigServiceServicer,
 ):
     """The control plane; runs on a thread of its own so that any client can use it."""
 
@@ -56,6 +58,7 @@ class Gateway(
         self.quota = quota_service_pb2.Amounts(instances=10, cpu="20", memory="40Gi", storage="1Ti")
         self.default_quota = quota_service_pb2.Amounts()
         self.default_quota.CopyFrom(self.quota)
+        self.revisions = 0
         self._log: list[Event] = []
         self._epoch = 1
         self._by_request: dict[str, tuple[instance_pb2.InstanceConfig, str]] = {}
@@ -349,8 +352,21 @@ class Gateway(
                     used="0",
                     requested=str(request.amounts.instances),
                     exceeded_by=str(request.amounts.instances - self.quota.instances),
+                    held="2" if request.instance_id else "",
                 )
             return response
+
+    async def ListRevisions(self, request: Any, context: Any) -> Any:
+        async with self._call("ListRevisions", request, context):
+            newest = int(request.page_token or self.revisions)
+            oldest = max(0, newest - min(request.page_size or 100, 1000))
+            return config_service_pb2.ListRevisionsResponse(
+                revisions=[
+                    config_service_pb2.ConfigurationRevision(revision=number)
+                    for number in range(newest, oldest, -1)
+                ],
+                next_page_token=str(oldest or ""),
+            )
 
     async def ReserveQuota(self, request: Any, context: Any) -> Any:
         raise NotImplementedError
@@ -577,6 +593,7 @@ class Gateway(
         instance_service_pb2_grpc.add_InstanceServiceServicer_to_server(self, server)
         quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(self, server)
         resource_service_pb2_grpc.add_ResourceServiceServicer_to_server(self, server)
+        config_service_pb2_grpc.add_ConfigServiceServicer_to_server(self, server)
         self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
         await server.start()
         self._server = server

@@ -240,6 +240,9 @@ def test_quota(gateway: Gateway, run: Command) -> None:
     assert run("quota", "check", "team-a").stdout == "allowed\n"
     result = run("quota", "check", "--instances", "11", code=6)
     assert result.stdout.splitlines()[1].split() == ["instances", "10", "0", "11", "1"]
+    result = run("quota", "check", "team-a", "--instance-id", "fox", "--instances", "11", code=6)
+    assert gateway.requests("CheckQuota")[-1].instance_id == "fox"
+    assert "0 (2 its own)" in result.stdout
     assert run("quota", "list").stdout.splitlines()[1].split()[:2] == ["default", "0/10"]
 
 
@@ -257,7 +260,26 @@ def test_resources(gateway: Gateway, run: Command) -> None:
     told = json.loads(run("-o", "json", "resources", "optimize", "--apply").stdout)
     assert told["optimizations"][0]["outcome"] == "OPTIMIZATION_OUTCOME_APPLIED"
     assert "8350-8399" in run("resources", "allocate", "fox", "--web-port", "8300").stdout
+    assert not gateway.requests("AllocateResources")[-1].resources.ByteSize()
+    run("resources", "allocate", "fox", "--cpu", "2", "--memory", "4Gi", "--storage", "20Gi")
+    asked = gateway.requests("AllocateResources")[-1].resources
+    assert (asked.cpu, asked.memory, asked.storage) == ("2", "4Gi", "20Gi")
     run("resources", "deallocate", "fox")
+
+
+def test_the_whole_history_can_be_seen(gateway: Gateway, run: Command) -> None:
+    """As much as is asked for, over as many pages as that takes; no more than there is."""
+
+    def shown(*limit: str) -> tuple[list[int], str]:
+        told = json.loads(run("-o", "json", "config", "history", "quota-service", *limit).stdout)
+        return [one["revision"] for one in told["revisions"]], told["next_page_token"]
+
+    assert shown() == ([], "")
+    gateway.revisions = 2500
+    assert shown() == (list(range(2500, 2480, -1)), "2480")
+    assert shown("--limit", "2100") == (list(range(2500, 400, -1)), "400")
+    assert shown("--limit", "9999") == (list(range(2500, 0, -1)), "")
+    assert [one.page_size for one in gateway.requests("ListRevisions")[-3:]] == [1000] * 3
 
 
 def test_small_commands(run: Command) -> None:

@@ -89,18 +89,20 @@ class CheckQuotaRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., amounts: _Optional[_Union[Amounts, _Mapping]] = ..., instance_id: _Optional[str] = ...) -> None: ...
 
 class QuotaShortage(_message.Message):
-    __slots__ = ("resource", "limit", "used", "requested", "exceeded_by")
+    __slots__ = ("resource", "limit", "used", "requested", "exceeded_by", "held")
     RESOURCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     USED_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_FIELD_NUMBER: _ClassVar[int]
     EXCEEDED_BY_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     resource: str
     limit: str
     used: str
     requested: str
     exceeded_by: str
-    def __init__(self, resource: _Optional[str] = ..., limit: _Optional[str] = ..., used: _Optional[str] = ..., requested: _Optional[str] = ..., exceeded_by: _Optional[str] = ...) -> None: ...
+    held: str
+    def __init__(self, resource: _Optional[str] = ..., limit: _Optional[str] = ..., used: _Optional[str] = ..., requested: _Optional[str] = ..., exceeded_by: _Optional[str] = ..., held: _Optional[str] = ...) -> None: ...
 
 class CheckQuotaResponse(_message.Message):
     __slots__ = ("allowed", "shortages")
