@@ -89,6 +89,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
         runtime=runtime,
         plan=lambda: in_force.current.port_plan,
         default_resources=lambda: in_force.current.default_resources,
+        most_resources=lambda: in_force.current.most_resources,
     )
     workload = WorkloadServicer(
         runtime=runtime,

@@ -39,6 +39,7 @@ class ResourceServicer(resource_service_pb2_grpc.ResourceServiceServicer):
         runtime: Runtime,
         plan: Callable[[], PortPlan],
         default_resources: Callable[[], Resources],
+        most_resources: Callable[[], Resources],
     ) -> None:
         self._allocator = allocator
         self._claims = claims
@@ -48,6 +49,7 @@ class ResourceServicer(resource_service_pb2_grpc.ResourceServiceServicer):
         self._runtime = runtime
         self._plan = plan
         self._default_resources = default_resources
+        self._most_resources = most_resources
 
     async def AllocateResources(
         self,
@@ -59,7 +61,10 @@ class ResourceServicer(resource_service_pb2_grpc.ResourceServiceServicer):
         instance_id = names.check(wrong, "instance_id", request.instance_id)
         if request.namespace:
             names.check(wrong, "namespace", request.namespace)
-        cpu, memory, storage = translation.read_given(wrong, request.resources)
+        by_service = identity.current().kind == "service"
+        # What a service asks for was admitted before, maybe when the limits were others.
+        most = None if by_service else self._most_resources()
+        cpu, memory, storage = translation.read_given(wrong, request.resources, most)
         plan, default = self._plan(), self._default_resources()
         objection = plan.objection(request.web_port) if request.web_port else ""
         # What it has it keeps, also where there would be no such range any more.
@@ -68,7 +73,7 @@ class ResourceServicer(resource_service_pb2_grpc.ResourceServiceServicer):
         if request.unusable_web_port < 0:
             wrong.add("unusable_web_port", "must not be negative")
         wrong.check()
-        if identity.current().kind == "service":
+        if by_service:
             allocation = await self._allocator.allocate(
                 instance_id,
                 request.namespace or _DEFAULT_NAMESPACE,

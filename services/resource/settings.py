@@ -77,10 +77,13 @@ class ResourceSettings(ServiceSettings):
     """Time for which a range may wait for its instance to be created."""
 
     max_cpu_limit: Annotated[str, Configured("resource_limits.max_cpu_limit")] = "4"
-    """Most CPU that is recommended (specification, resource_limits)."""
+    """Most CPU that is recommended, or allocated by hand (specification, resource_limits)."""
 
     max_memory_limit: Annotated[str, Configured("resource_limits.max_memory_limit")] = "8Gi"
-    """Most memory that is recommended (specification, resource_limits)."""
+    """Most memory that is recommended, or allocated by hand (specification, resource_limits)."""
+
+    max_storage_limit: Annotated[str, Configured("resource_limits.max_storage_limit")] = "1Ti"
+    """Most disk that is allocated by hand."""
 
     optimize_high_ratio: float = Field(default=0.8, gt=0, lt=1)
     """Share of a limit above which more is recommended (specification)."""
@@ -119,7 +122,7 @@ class ResourceSettings(ServiceSettings):
         parse_cpu(value)
         return value
 
-    @field_validator("max_memory_limit", "optimize_min_memory")
+    @field_validator("max_memory_limit", "max_storage_limit", "optimize_min_memory")
     @classmethod
     def _is_size(cls, value: str) -> str:
         parse_memory(value)
@@ -172,4 +175,13 @@ class ResourceSettings(ServiceSettings):
             parse_cpu(self.default_cpu_request),
             parse_memory(self.default_memory_request),
             parse_memory(self.default_storage_request),
+        )
+
+    @property
+    def most_resources(self) -> Resources:
+        """What may be allocated by hand at most."""
+        return Resources(
+            parse_cpu(self.max_cpu_limit),
+            parse_memory(self.max_memory_limit),
+            parse_memory(self.max_storage_limit),
         )

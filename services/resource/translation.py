@@ -1,6 +1,6 @@
 """Resources, samples and recommendations as messages of the contract, and back."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from codestudio.common.v1 import resources_pb2
@@ -25,14 +25,15 @@ def read_resources(
 
 
 def read_given(
-    wrong: Violations, message: resources_pb2.Resources
+    wrong: Violations, message: resources_pb2.Resources, most: Resources | None = None
 ) -> tuple[int | None, int | None, int | None]:
-    """Read CPU, memory and disk, None for what is left out."""
-    return (
-        wrong.cpu("resources.cpu", message.cpu) if message.cpu else None,
-        wrong.memory("resources.memory", message.memory) if message.memory else None,
-        wrong.memory("resources.storage", message.storage) if message.storage else None,
-    )
+    """Read CPU, memory and disk, None for what is left out; no more than `most`, if given."""
+
+    def read(name: str, check: Callable[..., int]) -> int | None:
+        text, limit = getattr(message, name), getattr(most, name, None)
+        return check(f"resources.{name}", text, most=limit) if text else None
+
+    return read("cpu", wrong.cpu), read("memory", wrong.memory), read("storage", wrong.memory)
 
 
 def write_resources(resources: Resources) -> resources_pb2.Resources:

@@ -60,6 +60,29 @@ async def test_bad_input_names_the_field(calls: Calls, fields: dict[str, Any], f
 
 
 @pytest.mark.parametrize(
+    ("field", "within", "beyond"),
+    [("cpu", "4", "4001m"), ("memory", "8Gi", "9Gi"), ("storage", "1Ti", "2Ti")],
+)
+async def test_nobody_allocates_by_hand_more_than_an_instance_may_have(
+    calls: Calls, field: str, within: str, beyond: str
+) -> None:
+    """The limits in force; a service's word is for what was admitted before."""
+
+    def asked(amount: str) -> resource_pb.AllocateResourcesRequest:
+        resources = resources_pb2.Resources(**{field: amount})
+        return resource_pb.AllocateResourcesRequest(instance_id="ahead", resources=resources)
+
+    admin = calls.by_user(roles=["admin"])
+    code, detail = await parts.refusal(
+        calls.resource.AllocateResources(asked(beyond), metadata=admin)
+    )
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [one.field for one in detail.violations] == [f"resources.{field}"]
+    await calls.resource.AllocateResources(asked(within), metadata=admin)
+    await calls.resource.AllocateResources(asked(beyond), metadata=calls.by_service())
+
+
+@pytest.mark.parametrize(
     ("method", "request_"),
     [
         ("ApplyWorkload", workload_pb.ApplyWorkloadRequest(instance_id="..")),
