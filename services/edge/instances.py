@@ -77,6 +77,7 @@ class Instances:
                 return known.instance
             usable = now - known.asked < self._stale and await self._is_still_there(known)
             if usable and now - known.failed < _PAUSE_AFTER_FAILURE:
+                _HITS.inc()
                 return known.instance
         else:
             usable = False

@@ -81,6 +81,8 @@ class _Watcher(monitoring.ConnectionPoolListener):
         self._most = most
         self._watched = pool_metrics.Pool("mongodb", most=most)
         self._lock = threading.Lock()
+        self._asking = threading.local()
+        """Of each thread: whether a connection was there when it asked for one."""
         self._open = 0
         self._in_use = 0
         self._watched.follow(
@@ -94,6 +96,8 @@ class _Watcher(monitoring.ConnectionPoolListener):
 
     def connection_created(self, event: monitoring.ConnectionCreatedEvent) -> None:
         self._count(opened=1)
+        # Made by the thread that asked for it, where it was not made ahead of use.
+        self._asking.at_once = False
 
     def connection_closed(self, event: monitoring.ConnectionClosedEvent) -> None:
         self._count(opened=-1)
@@ -101,18 +105,22 @@ class _Watcher(monitoring.ConnectionPoolListener):
     def connection_check_out_started(
         self, event: monitoring.ConnectionCheckOutStartedEvent
     ) -> None:
+        self._asking.at_once = self._open > self._in_use
         if self._in_use >= self._most:
             self._watched.waits.inc()
 
     def connection_checked_out(self, event: monitoring.ConnectionCheckedOutEvent) -> None:
         self._count(taken=1)
+        self._watched.got(at_once=self._asking.at_once)
 
     def connection_checked_in(self, event: monitoring.ConnectionCheckedInEvent) -> None:
         self._count(taken=-1)
 
     def connection_check_out_failed(self, event: monitoring.ConnectionCheckOutFailedEvent) -> None:
         if event.reason == monitoring.ConnectionCheckOutFailedReason.TIMEOUT:
-            self._watched.timeouts.inc()
+            self._watched.timed_out()
+        else:
+            self._watched.failed()
 
     def connection_ready(self, event: monitoring.ConnectionReadyEvent) -> None: ...
 

@@ -16,6 +16,12 @@ WAITS = Counter(
 TIMEOUTS = Counter(
     "codestudio_pool_timeouts", "Times none came free in time, and the call failed.", ("pool",)
 )
+REQUESTS = Counter(
+    "codestudio_pool_requests",
+    "Connections asked for: hit where one was there, miss where it had to be made or waited for, "
+    "timeout where none came free in time.",
+    ("pool", "result"),
+)
 
 
 class Pool:
@@ -26,7 +32,23 @@ class Pool:
         self.in_use = CONNECTIONS.labels(name, "in_use")
         self.idle = CONNECTIONS.labels(name, "idle")
         self.waits = WAITS.labels(name)
-        self.timeouts = TIMEOUTS.labels(name)
+        self._timeouts = TIMEOUTS.labels(name)
+        self._hits, self._misses, self._late = (
+            REQUESTS.labels(name, result) for result in ("hit", "miss", "timeout")
+        )
+
+    def got(self, *, at_once: bool) -> None:
+        """Count somebody who got a connection; `at_once` where one was there."""
+        (self._hits if at_once else self._misses).inc()
+
+    def failed(self) -> None:
+        """Count somebody for whom a connection had to be made, and was not."""
+        self._misses.inc()
+
+    def timed_out(self) -> None:
+        """Count somebody for whom none came free in time."""
+        self._timeouts.inc()
+        self._late.inc()
 
     def follow(self, *, in_use: Callable[[], int], idle: Callable[[], int]) -> None:
         """Ask for the numbers whenever somebody reads them, instead of being told."""

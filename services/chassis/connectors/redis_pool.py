@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -59,6 +60,8 @@ class Pool(redis.BlockingConnectionPool):
         self._times = times
         self._least = least
         self._unused_since: dict[Any, float] = {}
+        self._made: weakref.WeakSet[Any] = weakref.WeakSet()
+        """Connections that were made just now, for who gets them."""
         self.watched = pool_metrics.Pool(NAME, most=self.max_connections)
         self.watched.follow(
             in_use=lambda: len(self._in_use_connections), idle=lambda: self._open_and_free
@@ -75,20 +78,29 @@ class Pool(redis.BlockingConnectionPool):
             PoolFullError: None did in time.
             redis.RedisError: It could not be made.
         """
-        if not self.can_get_connection():
+        waits = not self.can_get_connection()
+        if waits:
             self.watched.waits.inc()
         try:
-            return await super().get_connection()  # type: ignore[no-untyped-call]
+            connection = await super().get_connection()  # type: ignore[no-untyped-call]
         except exceptions.ConnectionError as error:
             # The library has no class of its own for this, but nothing else it raises here
             # comes of running out of time.
             if not isinstance(error.__cause__, asyncio.TimeoutError):
+                self.watched.failed()
                 raise
-            self.watched.timeouts.inc()
+            self.watched.timed_out()
             raise _full(self.max_connections, self._times.acquire) from error
+        except exceptions.RedisError:
+            self.watched.failed()
+            raise
+        self.watched.got(at_once=not waits and connection not in self._made)
+        self._made.discard(connection)
+        return connection
 
     async def ensure_connection(self, connection: Any) -> None:
         """Connect where need be, in the time there is for it."""
+        is_new = not connection.is_connected
         try:
             async with asyncio.timeout(self._times.create):
                 await super().ensure_connection(connection)
@@ -96,6 +108,8 @@ class Pool(redis.BlockingConnectionPool):
             raise exceptions.TimeoutError(
                 f"no connection to Redis could be made in {self._times.create:g} s"
             ) from error
+        if is_new:
+            self._made.add(connection)
 
     async def release(self, connection: Any) -> None:
         """Take a connection back."""
@@ -156,14 +170,17 @@ class Turns:
         Raises:
             PoolFullError: None came in time.
         """
-        if self._free.locked():
+        waits = self._free.locked()
+        if waits:
             self.watched.waits.inc()
         try:
             async with asyncio.timeout(self._seconds):
                 await self._free.acquire()
         except TimeoutError:
-            self.watched.timeouts.inc()
+            self.watched.timed_out()
             raise _full(self._most, self._seconds) from None
+        # The library makes the connections of a cluster where nobody sees it.
+        self.watched.got(at_once=not waits)
         self._in_use += 1
         try:
             yield

@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.chassis import identity, tokens
+from tests import counted
 from tests.integration.chassis import parts
 
 
@@ -35,6 +36,15 @@ async def test_without_a_token_nobody_gets_in(served: parts.Served, header: str)
     """No token, or another scheme: TOKEN_MISSING."""
     code, detail = await parts.refusal(served.get(token="", authorization=header))
     assert (code, detail.code) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING")
+
+
+async def test_a_token_is_verified_once(served: parts.Served) -> None:
+    """And remembered from then on; each question to that memory is counted."""
+    token, before = served.keys.user(), counted.cache("tokens")
+    await served.get(token=token)
+    assert counted.cache("tokens") - before == {"miss": 1}
+    await served.get(token=token)
+    assert counted.cache("tokens") - before == {"miss": 1, "hit": 1}
 
 
 async def test_an_expired_token_says_so(served: parts.Served) -> None:

@@ -13,21 +13,20 @@ from typing import Any
 
 import pytest
 import redis as sync_redis
-from prometheus_client import REGISTRY
 
 from services.chassis import connectors, errors
 from services.devstack import binaries
+from tests import counted
 from tests.integration.chassis import parts
 from tests.integration.quota.valkey import Valkey
 
 
 def _count(pool: str, name: str) -> float:
-    return REGISTRY.get_sample_value(f"codestudio_pool_{name}", {"pool": pool}) or 0.0
+    return counted.value(f"codestudio_pool_{name}", pool=pool)
 
 
 def _connections(pool: str, state: str) -> float:
-    labels = {"pool": pool, "state": state}
-    return REGISTRY.get_sample_value("codestudio_pool_connections", labels) or 0.0
+    return counted.value("codestudio_pool_connections", pool=pool, state=state)
 
 
 @pytest.fixture
@@ -42,6 +41,8 @@ async def small(keys: parts.Keys, own_valkey: Valkey) -> AsyncIterator[connector
 
 async def _refused_while_held(connector: connectors.Redis) -> None:
     waits, timeouts = _count("redis", "waits_total"), _count("redis", "timeouts_total")
+    await connector.client.get("n{a}")
+    before = counted.pool("redis")
     holding = asyncio.create_task(connector.client.blpop(["nothing{a}"], timeout=2))
     await parts.until(lambda: _connections("redis", "in_use") == 1)
     began = time.monotonic()
@@ -59,6 +60,8 @@ async def _refused_while_held(connector: connectors.Redis) -> None:
     assert (await holding)[1] == "freed"
     assert await asking == 1
     assert _count("redis", "waits_total") == waits + 2
+    # The one that held it found it there; one came too late, and one waited for it.
+    assert counted.pool("redis") - before == {"hit": 1, "timeout": 1, "miss": 1}
 
 
 def _port(connector: connectors.Redis) -> int:
@@ -70,8 +73,13 @@ def _port(connector: connectors.Redis) -> int:
 
 async def test_a_full_pool_waits_and_then_says_so(small: connectors.Redis) -> None:
     """Who gets no connection in time is told that, and who does is served."""
+    before = counted.pool("redis")
+    await small.client.get("n")
+    assert counted.pool("redis") - before == {"miss": 1}, "it had to be made"
+    await small.client.get("n")
+    assert counted.pool("redis") - before == {"miss": 1, "hit": 1}
     await _refused_while_held(small)
-    assert REGISTRY.get_sample_value("codestudio_pool_connections_max", {"pool": "redis"}) == 1
+    assert _count("redis", "connections_max") == 1
 
 
 @pytest.fixture
@@ -169,11 +177,13 @@ async def test_making_a_connection_has_an_end(keys: parts.Keys) -> None:
                 redis_pool_create_timeout=0.3,
             )
         )
+        before = counted.pool("redis")
         began = time.monotonic()
         with pytest.raises(Exception) as late:  # noqa: PT011
             await connector.client.get("n")
         assert time.monotonic() - began < 4  # dependency_timeout alone would be 5 s
         assert errors.from_exception(late.value).code == "REDIS_UNAVAILABLE"
+        assert (counted.pool("redis") - before).keys() == {"miss"}
         await connector.close()
 
 
@@ -216,6 +226,7 @@ async def test_a_full_pool_of_mongodb_says_so(
         things = connector.client["things"]
         await things.insert_one({"_id": "a"})
         waits, timeouts = _count("mongodb", "waits_total"), _count("mongodb", "timeouts_total")
+        before = counted.pool("mongodb")
         os.kill(server.pid, signal.SIGSTOP)
         holding = asyncio.gather(things.find_one({"_id": "a"}), return_exceptions=True)
         await parts.until(lambda: _connections("mongodb", "in_use") == 1)
@@ -230,5 +241,22 @@ async def test_a_full_pool_of_mongodb_says_so(
         assert await things.find_one({"_id": "a"}) == {"_id": "a"}
         await parts.until(lambda: _connections("mongodb", "in_use") == 0)
         assert _connections("mongodb", "idle") == 1
+        late = counted.pool("mongodb")["timeout"] - before["timeout"]
+        assert late == _count("mongodb", "timeouts_total") - timeouts
     finally:
         await connector.stop()
+    await _is_counted(keys, url)
+
+
+async def _is_counted(keys: parts.Keys, url: str) -> None:
+    connector = connectors.Mongo(
+        parts.configured(keys, mongodb_url=url, mongodb_pool_max=2, mongodb_pool_min=0)
+    )
+    before = counted.pool("mongodb")
+    try:
+        assert await connector.client["things"].find_one({"_id": "a"})
+        assert counted.pool("mongodb") - before == {"miss": 1}, "it had to be made"
+        assert await connector.client["things"].find_one({"_id": "a"})
+        assert counted.pool("mongodb") - before == {"miss": 1, "hit": 1}
+    finally:
+        await connector.close()

@@ -9,6 +9,7 @@ import pytest
 import redis.asyncio as redis
 from codestudio.instance.v1 import instance_pb2
 
+from tests import counted
 from tests.integration.edge.conftest import Editor
 from tests.integration.edge.people import Person
 from tests.integration.envoy.door import Api, Door
@@ -195,11 +196,16 @@ async def test_open_editors_outlive_the_control_plane(
         await asyncio.sleep(1)  # past the time an answer is used unasked
         await socket.send_str("still")
         assert await socket.receive_str(timeout=5) == "echo still"
+        before = counted.cache("editor_access")
         status, _, _ = await person.get("/i/a/")
         assert status == 200
         async with person.session.ws_connect("/i/a/ws", origin=door.url) as another:
             await another.send_str("new")
             assert await another.receive_str(timeout=5) == "echo new"
+        # Asked in vain once, and not again for every request of a page.
+        asked = counted.cache("editor_access") - before
+        assert asked["miss"] == 1
+        assert asked["hit"]
     status, text, _ = await person.get("/i/b/")
     assert status == 503
     assert "SERVICE_UNAVAILABLE" in text
@@ -261,6 +267,13 @@ async def test_a_page_asks_the_control_plane_once(person: Person, api: Api, edit
     """A hundred requests of one page are one question to the Instance service."""
     running(api, editor)
     await person.sign_in()
+    before = counted.cache("editor_access")
     answers = await asyncio.gather(*(person.get(f"/i/a/{number}") for number in range(100)))
     assert {status for status, _, _ in answers} == {200}
     assert api.servicer.calls.count("GetInstance") <= 3
+    for _ in range(5):
+        await person.get("/i/a/")
+    asked = counted.cache("editor_access") - before
+    assert asked["hit"] + asked["miss"] == 105
+    assert asked["hit"]
+    assert asked["miss"]

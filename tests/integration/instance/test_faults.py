@@ -8,10 +8,11 @@ import signal
 
 import grpc
 import pytest
+import redis
 from codestudio.common.v1 import error_pb2
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
-from prometheus_client import REGISTRY
 
+from tests import counted
 from tests.integration.instance import rig, world
 
 
@@ -185,14 +186,14 @@ async def test_the_state_is_told_while_the_database_is_away(parts: rig.Parts) ->
     async with rig.replica(parts, cache_seconds=0.01, dependency_timeout=0.5) as service:
         await service.create(id="seen")
         await service.until("seen", "RUNNING")
-        before = _hits()
+        before = counted.cache("instance_state")
         os.kill(stack.pid("mongo"), signal.SIGSTOP)
         try:
             await asyncio.sleep(0.05)  # what is in memory is too old by now
             status = instance_service_pb2.GetInstanceStatusRequest(id="seen")
             told = await service.stub.GetInstanceStatus(status, metadata=service.metadata)
             assert (told.id, told.state) == ("seen", instance_pb2.INSTANCE_STATE_RUNNING)
-            assert _hits() == before + 1
+            assert counted.cache("instance_state") - before == {"hit": 1}
             for request, metadata, code in (
                 (status, service.as_user("mallory"), "INSTANCE_NOT_YOURS"),
                 (
@@ -204,10 +205,13 @@ async def test_the_state_is_told_while_the_database_is_away(parts: rig.Parts) ->
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
                     await service.stub.GetInstanceStatus(request, metadata=metadata)
                 assert rig.detail(refused.value).code == code
+            assert counted.cache("instance_state") - before == {"hit": 2, "miss": 1}
+            with redis.Redis.from_url(stack.plan.redis_url) as other:
+                other.set("instance_state:seen", "{")
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await service.stub.GetInstanceStatus(status, metadata=service.metadata)
+            assert rig.detail(refused.value).code == "MONGODB_UNAVAILABLE"
+            found = counted.cache("instance_state") - before
+            assert found == {"hit": 2, "miss": 1, "error": 1}
         finally:
             os.kill(stack.pid("mongo"), signal.SIGCONT)
-
-
-def _hits() -> float:
-    labels = {"cache": "instance_state", "result": "hit"}
-    return REGISTRY.get_sample_value("codestudio_cache_requests_total", labels) or 0.0

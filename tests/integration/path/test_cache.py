@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import prometheus_client
 import pytest
 import redis
 
@@ -23,19 +22,12 @@ from services.path.local import LocalFiles
 from services.path.local.workers import Workers
 from services.path.names import Parts
 from services.path.store import Store
+from tests import counted
 from tests.integration.path import rig
 from tests.integration.quota.valkey import Valkey
 
 INVALID = rig.pb.PATH_STATUS_INVALID
 VALID = rig.pb.PATH_STATUS_VALID
-
-
-def requests(result: str) -> float:
-    """Read the counter of the cache."""
-    labels = {"cache": "path_info", "result": result}
-    return (
-        prometheus_client.REGISTRY.get_sample_value("codestudio_cache_requests_total", labels) or 0
-    )
 
 
 async def kept(service: rig.Rig, name: str) -> rig.pb.PathInfo:
@@ -76,14 +68,13 @@ async def test_counted(service: rig.Rig) -> None:
     """Hits and misses are counted; a refresh asks nobody."""
     service.make("fox")
     await kept(service, "fox")
-    before = {result: requests(result) for result in ("hit", "miss", "error")}
+    before = counted.cache("path_info")
     await service.info("fox")
     await service.info("fox", refresh=True)
     with redis.Redis.from_url(service.redis_url) as client:
         client.delete("path_info:fox")
     await service.info("fox")
-    after = {result: requests(result) for result in before}
-    assert {key: after[key] - before[key] for key in after} == {"hit": 1, "miss": 1, "error": 0}
+    assert counted.cache("path_info") - before == {"hit": 1, "miss": 1}
 
 
 async def test_refresh(service: rig.Rig) -> None:
@@ -310,9 +301,9 @@ async def test_without_redis(infrastructure: Stack, tmp_path: Path) -> None:
             await kept(service, "fox")
             await asyncio.sleep(1.1)  # the append-only file is synced every second
             valkey.kill()
-            before = requests("error")
+            before = counted.cache("path_info")["error"]
             assert not (await service.info("fox")).cached
-            assert requests("error") == before + 1
+            assert counted.cache("path_info")["error"] == before + 1
             # A change while Redis cannot be told: it comes back with what was true before.
             (place / "temp").rmdir()
             await service.change("fox")

@@ -19,6 +19,7 @@ from services.instance.settings import InstanceSettings
 from services.instance.specification import Reader
 from services.instance.workload import Phase, Workload
 from services.instance.workqueue import Urgency, Workqueue
+from tests import counted
 from tests.unit.instance.test_decide import NOW, record
 
 READER = Reader(InstanceSettings)
@@ -233,6 +234,7 @@ async def test_the_queue_is_fair_and_never_twice_at_a_time() -> None:
 def test_the_cache_never_goes_back() -> None:
     """A read that was under way when something was written does not hide what was written."""
     healthy = True
+    before = counted.cache("instances")
     cache = Cache(seconds=1, entries=2, healthy=lambda: healthy)
     old = translation.instance(record(State.RUNNING))
     new = translation.instance(record(State.STOPPING, Desired.STOPPED, version=2))
@@ -249,6 +251,7 @@ def test_the_cache_never_goes_back() -> None:
     cache.put(old, read_at=now)
     healthy = False
     assert cache.get("ada") is None, "nobody would say that it changed"
+    assert counted.cache("instances") - before == {"hit": 1, "miss": 3}
 
 
 def test_news_that_passed_each_other() -> None:
