@@ -64,7 +64,7 @@ class Configuration(_messages.View[pb.Configuration]):
 
     @property
     def update_time(self) -> datetime.datetime | None:
-        """When it was last changed; None if never."""
+        """When it, or the service it follows, was last changed; None if never."""
         return _messages.time(self.proto, "update_time")
 
     @property

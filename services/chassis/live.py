@@ -29,7 +29,8 @@ from services.chassis.settings import Configured, ServiceSettings
 _log = structlog.get_logger(__name__)
 
 REVISION = Gauge(
-    "codestudio_config_applied_revision", "Revision of the configuration that is in force here."
+    "codestudio_config_applied_revision",
+    "Revision of the service's own configuration that is in force here.",
 )
 FOLLOWING = Gauge("codestudio_config_following", "1 while changes of the configuration reach us.")
 RELOADS = Counter(
@@ -82,6 +83,8 @@ class Live(Generic[Settings]):
         self._waited = False
         self._known = False
         self._revision = 0
+        self._changed_at = 0
+        """When what is in force was set, in microseconds since 1970."""
         self._resume_token = ""
         self._trouble = ""
         self._subscribers: list[Callable[[Settings], None]] = []
@@ -248,13 +251,15 @@ class Live(Generic[Settings]):
                 raise errors.Unavailable(message.error.code, message.error.message)
             case "configuration":
                 configuration = message.configuration
-                newer = configuration.revision > self._revision
+                changed_at = configuration.update_time.ToMicroseconds()
+                # By time: where it follows another service, its own revision stays.
+                newer = changed_at > self._changed_at
                 accepted = self.apply(configuration)
                 if accepted:
                     self._settled.set()
+                    self._changed_at = changed_at
                 if accepted and newer and not first:
-                    since = time.time() - configuration.update_time.ToMicroseconds() / 1e6
-                    LAG.observe(max(0.0, since))
+                    LAG.observe(max(0.0, time.time() - changed_at / 1e6))
         self._resume_token = message.resume_token
         self._note("")
         return accepted

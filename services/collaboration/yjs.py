@@ -9,7 +9,7 @@ How a connection ends is told by its close code: 4400 to 4499 mean never, 4500 t
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -43,6 +43,8 @@ _PREFIX = "/yjs/"
 _PROTOCOL = "codestudio"
 """Sub-protocol to offer beside a token, for browsers, which send no header of their own."""
 _PING_EVERY = 25.0
+_LONGEST_LOOK = 1.0
+"""Seconds after which a quiet connection looks whether a comparison is due."""
 
 _CODES: Mapping[type[errors.DomainError], int] = {
     errors.InvalidArgument: 4400,
@@ -105,7 +107,7 @@ class Yjs:
                     caller,
                     self._authenticator,
                     silence=self._settings.heartbeat_seconds,
-                    compare_after=self._in_force.current.collaboration_sync_interval / 1000,
+                    compare_after=lambda: self._in_force.current.collaboration_sync_interval / 1000,
                     pace=self._settings.flush_per_socket,
                     share=Share(
                         share=self._settings.connection_share,
@@ -170,7 +172,7 @@ class _Client:
         authenticator: authentication.Authenticator,
         *,
         silence: float,
-        compare_after: float,
+        compare_after: Callable[[], float],
         pace: float,
         share: Share,
     ) -> None:
@@ -277,7 +279,7 @@ class _Client:
                     )
                     return
                 changed_at = self._room.changed_at
-                due = changed_at + self._compare_after
+                due = changed_at + self._compare_after()
                 if compared_at < changed_at and loop.time() >= due:
                     # Quiet again: what went missing on the way, if anything did, comes now.
                     await self._socket.send_bytes(yframes.step1(self._room.state_vector()))
@@ -287,8 +289,10 @@ class _Client:
                     await self._socket.send_bytes(yframes.NOTHING)
                     self._sent_at = loop.time()
                 beat.cancel()
-                # What goes straight to the connection does not wake this.
-                next_at = min(self._sent_at + self._silence, loop.time() + self._compare_after)
+                # What goes straight to the connection does not wake this, nor does a shorter
+                # time between comparisons.
+                look_after = min(self._compare_after(), _LONGEST_LOOK)
+                next_at = min(self._sent_at + self._silence, loop.time() + look_after)
                 beat = loop.call_at(next_at, self._event.set)
                 self._serving = True
                 await self._event.wait()

@@ -47,7 +47,7 @@ class State:
     service: str
     revision: int
     at: int
-    """When that revision was made, in milliseconds since 1970; 0 for none."""
+    """When it, or what it follows, was last changed, in milliseconds since 1970; 0 for never."""
     values: Values
     sources: Mapping[str, str]
     """Where each comes from, by path."""
@@ -94,7 +94,7 @@ def merge(schema: Schema, base: Base, revisions: Mapping[str, Revision]) -> Stat
     return State(
         service=schema.service,
         revision=own.number,
-        at=own.at,
+        at=max(revisions[name].at if name in revisions else 0 for name in layers),
         values=values,
         sources={path: one.source for path, one in found.items()},
         etag=_etag(schema.service, own, values),

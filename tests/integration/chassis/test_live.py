@@ -13,11 +13,11 @@ import aiohttp
 import pytest
 import redis
 from codestudio.config.v1 import config_service_pb2, config_service_pb2_grpc
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from pydantic import Field
 
 from services.chassis import connectors, errors, identity, lifecycle, live, mesh, settings
-from tests import logged
+from tests import counted, logged
 from tests.integration.chassis import parts
 from tests.integration.quota.valkey import Valkey
 
@@ -38,6 +38,7 @@ class Config(config_service_pb2_grpc.ConfigServiceServicer):
         self.requests: list[config_service_pb2.WatchConfigurationRequest] = []
         self.callers: list[identity.Caller] = []
         self.messages: asyncio.Queue[Response | Exception] = asyncio.Queue()
+        self.set_at = timestamp_pb2.Timestamp()
 
     async def WatchConfiguration(
         self, request: config_service_pb2.WatchConfigurationRequest, context: Any
@@ -50,14 +51,16 @@ class Config(config_service_pb2_grpc.ConfigServiceServicer):
                 raise message
             yield message
 
-    def say(self, revision: int, **values: Any) -> None:
-        """Send a configuration."""
+    def say(self, revision: int, *, changed: bool = True, **values: Any) -> None:
+        """Send a configuration, set now or (not `changed`) when the last one was."""
         configuration = config_service_pb2.Configuration(
             service="quota-service",
             values=json_format.ParseDict(values, struct_pb2.Struct()),
             revision=revision,
         )
-        configuration.update_time.GetCurrentTime()
+        if changed:
+            self.set_at.GetCurrentTime()
+        configuration.update_time.CopyFrom(self.set_at)
         self.messages.put_nowait(
             Response(configuration=configuration, resume_token=f"at {revision}")
         )
@@ -126,6 +129,25 @@ async def test_a_change_is_in_force_as_soon_as_it_is_told(
         await parts.until(lambda: followed.revision == 2)
         assert (followed.current.seats, followed.current.port_base) == (6, 8000)
         assert seen == [5, 6]
+
+
+async def test_the_lag_is_of_changes_followed_elsewhere_too(
+    keys: parts.Keys, config: tuple[Config, int]
+) -> None:
+    """Those of a service it follows leave its own revision; those of the base have no time."""
+    told, port = config
+    async with following(keys, port) as followed:
+        told.say(1, room={"seats": 5})
+        await parts.until(lambda: followed.current.seats == 5)
+        lags = "codestudio_config_reload_lag_seconds_count"
+        before = counted.value(lags)
+        told.say(1, room={"seats": 6})
+        await parts.until(lambda: followed.current.seats == 6)
+        assert counted.value(lags) == before + 1
+        told.say(1, changed=False, room={"seats": 7})
+        told.say(1, changed=False, room={"seats": 8})
+        await parts.until(lambda: followed.current.seats == 8)
+        assert counted.value(lags) == before + 1
 
 
 async def test_settings_that_are_not_configured_cannot_be_changed(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 
 from services.chassis import authentication
 from services.collaboration import history, yframes, ywire
+from tests import counted
 from tests.integration.collaboration import rig
 from tests.integration.collaboration.node_editor import node
+from tests.integration.config import rig as config_rig
 
 
 def url(service: rig.Replica) -> str:
@@ -250,6 +253,47 @@ async def test_many_questions_have_few_answers(parts: rig.Parts) -> None:
             while (message := await socket.receive()).type is aiohttp.WSMsgType.BINARY:
                 answers += len(message.data) > size
         assert 0 < answers < 100
+
+
+async def test_open_connections_are_compared_as_often_as_is_set_now(
+    parts: rig.Parts, tmp_path: Path
+) -> None:
+    """A shorter time between comparisons is not for connections to come only."""
+    shutil.copytree("deploy/config", tmp_path / "base")
+    configured = config_rig.Parts(parts.stack, f"test-{parts.project}", tmp_path)
+    interval = "collaboration.sync_interval"
+    async with (
+        config_rig.replica(configured) as config,
+        rig.replica(
+            parts, mesh_address=f"127.0.0.1:{config.port}", heartbeat_seconds=30.0
+        ) as service,
+        aiohttp.ClientSession() as session,
+    ):
+        await config.set(interval, 60_000, service="collaboration-service")
+        await _applied(1)
+        await service.open("a.txt", "x")
+        socket = await _connect(session, service)
+        await _until_frame(socket, yframes.STEP_1)
+        async with service.editor("a.txt") as ada:
+            ada.insert(0, "y")
+            await ada.stored()
+        await _until_frame(socket, yframes.UPDATE)
+        await config.set(interval, 50, service="collaboration-service")
+        await _until_frame(socket, yframes.STEP_1)
+        await socket.close()
+
+
+async def _applied(revision: int) -> None:
+    async with asyncio.timeout(10):
+        while counted.value("codestudio_config_applied_revision") != revision:
+            await asyncio.sleep(0.01)
+
+
+async def _until_frame(socket: aiohttp.ClientWebSocketResponse, kind: int) -> None:
+    """Receive up to a message of the sync protocol of some kind."""
+    async with asyncio.timeout(10):
+        while (await socket.receive_bytes())[:2] != bytes((yframes.SYNC, kind)):
+            pass
 
 
 def test_the_texts_name() -> None:

@@ -49,6 +49,8 @@ def test_a_service_follows_the_one_its_settings_belong_to() -> None:
     revisions = {"resource-service": _revision(1, port_allocation__base_port=9000)}
     state = merge(instance, BASE, revisions)
     assert (state.values[PORT], state.sources[PORT], state.revision) == (9000, "dynamic", 0)
+    assert state.at == 1, "when it was changed there"
+    assert merge(instance, BASE, {}).at == 0
     assert state.etag != merge(instance, BASE, {}).etag
 
 
