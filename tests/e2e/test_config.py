@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import codestudio
@@ -38,6 +39,8 @@ pytestmark = pytest.mark.stack
 
 RESOURCE = "resource-service"
 PORT = "port_allocation.base_port"
+PROMISED = 2.0
+"""Seconds from the answer of a change until it is in force."""
 
 
 @pytest.fixture(autouse=True)
@@ -224,6 +227,14 @@ class Traffic:
         await scenes.until(reached)
 
 
+async def _in_force(*conditions: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for all of what was changed just now to be in force: two seconds are promised."""
+    async with asyncio.timeout(PROMISED):
+        for condition in conditions:
+            while not await condition():
+                await asyncio.sleep(0.02)
+
+
 async def _quota(way: Way, people: People, namespace: str) -> quota_service_pb2.Quota:
     request = quota_service_pb2.GetQuotaRequest(namespace=namespace)
     found: quota_service_pb2.Quota = await way.call(QUOTA, "GetQuota", request, people.admin)
@@ -254,22 +265,29 @@ async def test_changes_are_in_force_in_running_services(
         await client.config.update(
             RESOURCE, {PORT: base + 3000, "port_allocation.max_instances": 17}
         )
-        await scenes.until(lambda: _ranges_are(rest, people, 17))
-        await scenes.until(lambda: _may_have(rest, people, namespace, base + 3100))
+        await _in_force(
+            lambda: _ranges_are(rest, people, 17),
+            lambda: _may_have(rest, people, namespace, base + 3100),
+        )
         assert not await _may_have(rest, people, namespace, base)
         await client.config.update("quota-service", {"default_quota.instances": 3})
-        await scenes.until(lambda: _limit_is(rest, people, namespace, 3))
+        await _in_force(lambda: _limit_is(rest, people, namespace, 3))
+        size = log.stat().st_size
         await client.config.update("quota-service", {"monitoring.logging_level": "debug"})
-        await scenes.until(lambda: _logs(log.read_text(), "debug"))
+        await _in_force(lambda: _logs_debug(log, size))
         await traffic.more()
         await client.config.update(
             "quota-service", unset=["default_quota", "monitoring"], reason="enough"
         )
-        await scenes.until(lambda: _limit_is(rest, people, namespace, 100))
+        await _in_force(lambda: _limit_is(rest, people, namespace, 100))
+        size = log.stat().st_size
         await client.config.rollback(RESOURCE, 0)
-        await scenes.until(lambda: _ranges_are(rest, people, 100))
-        await scenes.until(lambda: _may_have(rest, people, namespace, base))
+        await _in_force(
+            lambda: _ranges_are(rest, people, 100),
+            lambda: _may_have(rest, people, namespace, base),
+        )
         await traffic.more()
+        assert not await _logs_debug(log, size)
     assert {name: stack.pid(name) for name in pids} == pids
 
 
@@ -418,7 +436,9 @@ async def _limit_is(way: Way, people: People, namespace: str, instances: int) ->
     return (await _quota(way, people, namespace)).limits.instances == instances
 
 
-async def _logs(text: str, level: str) -> bool:
-    return any(
-        json.loads(line)["level"] == level for line in text.splitlines() if line.startswith("{")
-    )
+async def _logs_debug(log: Path, offset: int) -> bool:
+    """Tell whether lines of that level, one for each call, were logged behind a place."""
+    with log.open("rb") as lines:
+        lines.seek(offset)
+        whole = [line for line in lines if line.startswith(b"{") and line.endswith(b"}\n")]
+    return any(json.loads(line)["level"] == "debug" for line in whole)

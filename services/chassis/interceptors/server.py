@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any
@@ -18,6 +19,7 @@ from services.chassis.interceptors.measures import Measures
 from services.chassis.interceptors.opening import Opening
 
 _log = structlog.get_logger(__name__)
+_logger = logging.getLogger(__name__)
 
 _OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 """Prefixes of the methods that need no token: they tell nothing that is anyone's."""
@@ -121,10 +123,12 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                 await self._refuse(error, rpc)
                 raise
             finally:
+                seconds = perf_counter() - started
                 measures.running.dec()
-                measures.seconds.observe(perf_counter() - started)
+                measures.seconds.observe(seconds)
                 measures.handled(code).inc()
                 calls.end()
+                _tell(method, code, seconds)
 
         return unary
 
@@ -142,6 +146,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             code = "OK"
             calls.begin()
             measures.streams.inc()
+            started = perf_counter()
             try:
                 self._admit(method, rule, rpc)
                 message = _message(request, read)
@@ -167,6 +172,7 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
                 measures.streams.dec()
                 measures.handled(code).inc()
                 calls.end()
+                _tell(method, code, perf_counter() - started)
 
         return stream
 
@@ -218,6 +224,12 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):
             detail.message,
             (("x-request-id", detail.request_id), (status.KEY, packed)),
         )
+
+
+def _tell(method: str, code: str, seconds: float) -> None:
+    """Log a call that ended, for who follows what a service does; asked first, as it is each."""
+    if _logger.isEnabledFor(logging.DEBUG):
+        _log.debug("call ended", method=method, code=code, seconds=round(seconds, 4))
 
 
 def _message(request: Any, read: Callable[[bytes], Any] | None) -> Any:

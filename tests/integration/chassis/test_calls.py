@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import REGISTRY
 
-from services.chassis import authorisation, context, errors, lifecycle, status, validation
+from services.chassis import authorisation, context, errors, lifecycle, logs, status, validation
 from tests import logged
 from tests.integration.chassis import parts
 
@@ -334,6 +334,25 @@ async def test_calls_are_counted_with_their_code(served: parts.Served) -> None:
         assert count(code) == number + 1, code
     labels = {"grpc_service": parts.SERVICE, "grpc_method": "GetInstance"}
     assert REGISTRY.get_sample_value("grpc_server_in_flight", labels) == 0
+
+
+async def test_calls_are_logged_where_that_is_asked_for(served: parts.Served) -> None:
+    """One line a call at level debug, with its method and how it ended; else none."""
+    with logged.logged("instance-service") as written:
+        await served.get()
+        logs.set_level("debug")
+        await served.get()
+        await parts.refusal(served.get(token="x"))
+        # Whoever is refused is told so before the call has ended.
+        await parts.until(lambda: "UNAUTHENTICATED" in written.getvalue())
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    ended = [one for one in lines if one["message"] == "call ended"]
+    method = f"/{parts.SERVICE}/GetInstance"
+    assert [(one["method"], one["code"]) for one in ended] == [
+        (method, "OK"),
+        (method, "UNAUTHENTICATED"),
+    ]
+    assert all(0 <= one["seconds"] < 10 for one in ended)
 
 
 async def test_a_message_beyond_the_limit_is_refused(served: parts.Served) -> None:
