@@ -24,6 +24,10 @@ Made by `scripts/gen` from [`proto/`](../proto), where every message and field i
 Every call needs a bearer token whose roles hold the permission named here. Calls without a REST
 route are reached by gRPC only. `→ stream` marks long-lived answers: by REST, one JSON object a
 line.
+
+In JSON, words of an enum are written whole, in place of the specification's: `PATH_STATUS_VALID`
+for `valid`. The `recommended` of an optimization is its `recommended_limit`, beside the
+`current_limit`.
 """
 
 
