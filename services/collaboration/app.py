@@ -49,7 +49,9 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
     nats = connectors.Nats(settings)
     channel = mesh.Mesh(settings)
     in_force = live.Live(settings, mesh=channel)
-    origin = settings.replica_id or uuid.uuid4().hex[:12]
+    # Of this process, not of its name: ids of drafts hold it and begin anew with each process, and
+    # JetStream takes an id that it has seen for stored.
+    origin = "-".join(filter(None, (settings.replica_id, uuid.uuid4().hex[:12])))
 
     store = Store(mongo=mongo)
     log = Log(nats=nats, origin=origin, timeout=settings.dependency_timeout)

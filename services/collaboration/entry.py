@@ -116,12 +116,14 @@ def read(message: Msg) -> Entry | None:
     if name is None or EPOCH not in given or not (part.isdecimal() and parts.isdecimal()):
         return None
     metadata = message.metadata
+    draft_id = given.get(MESSAGE_ID, "")
     return Entry(
         sequence=metadata.sequence.stream,
         name=name,
         epoch=given[EPOCH],
         origin=given.get(ORIGIN, ""),
-        id=given.get(MESSAGE_ID, "").partition(".")[0],
+        # Without the part's number; a replica's name may have dots of its own.
+        id=draft_id.rpartition(".")[0] if int(parts) > 1 else draft_id,
         part=int(part),
         parts=int(parts),
         update=message.data,

@@ -27,8 +27,8 @@ class CollaborationSettings(ServiceSettings):
     """Largest message sent: joining a document gives all of it at once."""
 
     replica_id: str = ""
-    """Name of this process among the replicas; a random one by default. It must not be used by
-    two at once."""
+    """Name of this replica, which its entries in the log begin their ids with; what tells its
+    processes apart is added to it."""
 
     document_max_bytes: int = Field(default=64 * _MIB, ge=1024)
     """Largest state of a document, its deleted text's traces included; past it, edits are

@@ -138,3 +138,21 @@ async def test_a_killed_committer_leaves_a_whole_repository(parts: rig.Parts) ->
         async with rig.replica(parts, **busy):
             texts = {f"f{number}": (await writer.get(f"f{number}")).text for number in range(20)}
             await committed(writer, texts, seconds=40)
+
+
+async def test_a_replica_comes_back_by_its_name(parts: rig.Parts) -> None:
+    """What it stores then, small or in many parts, is no duplicate of what it stored before."""
+    named = {"replica_id": "collaboration-0.fleet.svc"}
+    async with process.process(parts, **named) as (running, service):
+        await service.open("a.txt", "")
+        async with service.editor("a.txt") as ada:
+            ada.insert(0, "before ")
+            await ada.stored()
+            await running.kill()
+            await running.start()
+            for text in ("after ", "x" * 2 * 1024**2):
+                ada.insert(len(ada.text), text)
+                await ada.stored()
+            text = ada.text
+    async with rig.replica(parts) as another:
+        assert (await another.get("a.txt")).text == text
