@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from services.chassis import (
     authentication,
@@ -55,7 +55,27 @@ _CODES: Mapping[type[errors.DomainError], int] = {
     errors.Unavailable: 4503,
     errors.DeadlineExceeded: 4504,
 }
+_CODES_OF: Mapping[str, int] = {
+    "UPDATE_TOO_LARGE": 4413,
+    # Here and now: another replica, or a later moment, may have room.
+    "TOO_MANY_DOCUMENTS": 4503,
+}
+"""Of single errors, where it is another one than their kind's."""
 _FAULT = 4500
+_FRAMING = 1024
+"""Bytes that a message may have beside its update."""
+
+
+class _Socket(web.WebSocketResponse):
+    """A WebSocket that says what y-websocket takes as final where aiohttp gives a message up."""
+
+    async def close(
+        self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
+    ) -> bool:
+        """Close it; too much for one message is no matter of trying again."""
+        if code == WSCloseCode.MESSAGE_TOO_BIG:
+            code, message = _CODES_OF["UPDATE_TOO_LARGE"], b"UPDATE_TOO_LARGE"
+        return await super().close(code=code, message=message, drain=drain)
 
 
 class Yjs:
@@ -73,6 +93,7 @@ class Yjs:
         self._rooms = rooms
         self._opening = opening
         self._settings = in_force.current
+        self._most = self._settings.update_max_bytes + _FRAMING
         self._in_force = in_force
 
     def application(self) -> web.Application:
@@ -85,9 +106,11 @@ class Yjs:
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one client until it goes."""
         offered = _offered(request)
-        socket = web.WebSocketResponse(
+        socket = _Socket(
             protocols=[_PROTOCOL, *offered],
-            max_msg_size=self._settings.update_max_bytes + 1024,
+            # Read to its end, a message is refused by our own code; given up in the middle, the
+            # connection may break before the client has read why, and it comes again with the same.
+            max_msg_size=max(self._settings.grpc_max_receive_bytes, self._most),
             compress=False,
             heartbeat=_PING_EVERY,
         )
@@ -106,6 +129,7 @@ class Yjs:
                     room,
                     caller,
                     self._authenticator,
+                    most=self._most,
                     silence=self._settings.heartbeat_seconds,
                     compare_after=lambda: self._in_force.current.collaboration_sync_interval / 1000,
                     pace=self._settings.flush_per_socket,
@@ -171,6 +195,7 @@ class _Client:
         caller: identity.Caller,
         authenticator: authentication.Authenticator,
         *,
+        most: int,
         silence: float,
         compare_after: Callable[[], float],
         pace: float,
@@ -179,6 +204,8 @@ class _Client:
         self._socket = socket
         self._transport = transport
         self._room = room
+        self._most = most
+        """Bytes of its largest message."""
         self._silence = silence
         self._compare_after = compare_after
         self._share = share
@@ -367,6 +394,11 @@ class _Client:
             self._event.set()
 
     def _handle(self, content: bytes) -> None:
+        if len(content) > self._most:
+            raise errors.InvalidArgument(
+                "UPDATE_TOO_LARGE",
+                f"A message may have {self._most} bytes, this has {len(content)}",
+            )
         reader = ywire.Reader(content)
         kind = reader.uint()
         if kind == yframes.SYNC:
@@ -420,7 +452,8 @@ def _name(request: web.Request) -> Name:
 
 
 async def _close(socket: web.WebSocketResponse, error: errors.DomainError) -> None:
-    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), _FAULT)
+    by_kind = (code for kind, code in _CODES.items() if isinstance(error, kind))
+    code = _CODES_OF.get(error.code) or next(by_kind, _FAULT)
     reason = f"{error.code}: {error.message}"
     with contextlib.suppress(ConnectionError):
         if code in (4401, 4403):

@@ -122,6 +122,15 @@ async def _connect(
     )
 
 
+def _update(size: int) -> bytes:
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    doc.get("content", type=pycrdt.Text).insert(0, "x" * size)
+    return yframes.update(doc.get_update())
+
+
+_MIB = 1024 * 1024
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
@@ -135,7 +144,10 @@ async def _connect(
         (yframes.awareness(b"\x01\x07\x01\x04{..}"), 4400),
         (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 4400),
         ("text", 4400),
-        (b"\x00\x02" + bytes(6 * 1024 * 1024), 1009),
+        (_update(4 * _MIB), 4413),
+        (b"\x00\x02" + bytes(6 * _MIB), 4413),
+        (b"\x01" + bytes(6 * _MIB), 4413),
+        (b"\x00\x02" + bytes(30 * _MIB), 4413),
     ],
 )
 async def test_hostile_messages(service: rig.Replica, message: bytes | str, code: int) -> None:
@@ -146,16 +158,38 @@ async def test_hostile_messages(service: rig.Replica, message: bytes | str, code
         if isinstance(message, str):
             await socket.send_str(message)
         else:
-            # A connection that is closed in the middle of a message may break before it is read.
+            # One that is closed in the middle of a message may break before that is read.
             with contextlib.suppress(ConnectionError):
                 await socket.send_bytes(message)
         async with asyncio.timeout(10):
             while (await socket.receive()).type is aiohttp.WSMsgType.BINARY:
                 pass
-        assert socket.close_code in (code, 1006)
+        broke = socket.close_code == 1006 and len(message) > 20 * _MIB
+        assert broke or socket.close_code == code
         ada.insert(1, "y")
         await ada.stored()
         assert (await service.get("a.txt")).text == "xy"
+
+
+async def test_a_paste_that_is_too_large(service: rig.Replica, node_folder: Path) -> None:
+    """An editor that sends more than an edit may have is told so, and does not send it again."""
+    token = service.parts.token("ada")
+    async with node(node_folder, url(service), room(service, "a.txt"), token) as ada:
+        assert await ada("synced")
+        await ada("insert", at=0, what="x" * 5 * _MIB)
+        found, reason = await ada("closed")
+        assert (found, reason.partition(":")[0]) == (4413, "UPDATE_TOO_LARGE")
+        assert not await ada("reconnecting")
+
+
+async def test_too_many_documents_are_a_matter_of_time(parts: rig.Parts) -> None:
+    """Whoever finds no room for a document now is not sent away for good."""
+    async with rig.replica(parts, rooms_max=1) as service, aiohttp.ClientSession() as session:
+        first = await _connect(session, service, "a.txt")
+        second = await _connect(session, service, "b.txt")
+        await second.receive(10)
+        assert second.close_code == 4503
+        await first.close()
 
 
 async def test_silence(service: rig.Replica) -> None:
