@@ -103,10 +103,20 @@ class Rooms:
         finally:
             self.release(room)
 
-    async def hold(self, name: Name) -> Room:
-        """Give a document that stays in memory until it is released; see `holding`."""
+    def held(self, name: Name) -> Room | None:
+        """Hold a document as `hold` does, if it is in memory; None if it has to be loaded."""
         if not self._enabled():
             raise _disabled()
+        room = self.loaded(name)
+        if room is None or room.failure is not None:
+            return None
+        room.holders += 1
+        return room
+
+    async def hold(self, name: Name) -> Room:
+        """Give a document that stays in memory until it is released; see `holding`."""
+        if (room := self.held(name)) is not None:
+            return room
         slot = self._slots.get(name)
         if slot is not None and slot.room is not None and slot.room.failure is not None:
             self._drop(name, slot)

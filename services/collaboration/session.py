@@ -11,7 +11,16 @@ from google.protobuf.message import DecodeError
 
 from services.chassis import authentication, cancellation, errors, identity, lifecycle
 from services.chassis.validation import Violations
-from services.collaboration import access, frames, measures, names, segments, translation, ywire
+from services.collaboration import (
+    access,
+    frames,
+    joining,
+    measures,
+    names,
+    segments,
+    translation,
+    ywire,
+)
 from services.collaboration.room import Room
 from services.collaboration.rooms import Rooms
 from services.collaboration.settings import CollaborationSettings
@@ -25,6 +34,9 @@ _ANSWERS_WAITING = 8
 """Answers to requests that may wait to be sent; then no further request is read."""
 _ANSWERS_BYTES = 1024**2
 """Bytes of them that may wait: an answer may hold a whole document."""
+
+_LOADS = 8
+"""Documents of one stream that are loaded at once; more wait for their turn."""
 
 Request = collaborate_pb2.CollaborateRequest
 
@@ -61,6 +73,8 @@ class Session:
         self._rooms = rooms
         self._settings = settings
         self._channels: dict[int, _Channel] = {}
+        self._joining = joining.Joining(self._take)
+        self._loads = asyncio.Semaphore(_LOADS)
         self._woken: dict[_Channel, None] = {}
         self._answers: collections.deque[bytes] = collections.deque()
         self._event = asyncio.Event()
@@ -135,7 +149,7 @@ class Session:
             for channel in list(self._channels.values()):
                 self._leave(channel)
             # Ended last: a stream whose end nobody awaits would leak.
-            await cancellation.cancel([reading], grace=5.0)
+            await cancellation.cancel([reading, *self._joining.tasks], grace=5.0)
 
     def _due(self) -> list[bytes]:
         """Return what can be sent now."""
@@ -187,13 +201,18 @@ class Session:
                     return
                 answered = self._answered
                 try:
-                    await self._handle(Request.FromString(raw))
+                    request = Request.FromString(raw)
+                    if not (self._joining.channels and self._joining.keeps(request)):
+                        self._handle(request)
                 except DecodeError:
                     raise errors.InvalidArgument(
                         "INVALID_MESSAGE", "That is not a message of this method's contract"
                     ) from None
                 if pause := self._share.spend(len(raw) + self._answered - answered):
                     await asyncio.sleep(pause)
+                if self._joining.full:
+                    await self._joining.drained()
+            await self._joining.done()
         except errors.DomainError as error:
             self._refuse(0, error)
         except Exception as error:  # noqa: BLE001 - told in-band, as everything on a stream
@@ -203,7 +222,7 @@ class Session:
             self._over = True
             self._event.set()
 
-    async def _handle(self, request: Request) -> None:
+    def _handle(self, request: Request) -> None:
         number = request.channel
         kind = request.WhichOneof("message")
         try:
@@ -217,25 +236,34 @@ class Session:
                 if (channel := self._channels.get(number)) is not None:
                     channel.room.say(request.awareness.update, channel.subscriber)
             elif kind == "join":
-                await self._join(number, request.join)
+                name = self._named(number, request.join)
+                if (room := self._rooms.held(name)) is not None:
+                    self._join(number, request.join, room)
+                else:
+                    self._joining.begin(request)
             elif kind == "leave" and (channel := self._channels.get(number)) is not None:
                 self._leave(channel)
-        except errors.DomainError as error:
-            self._close(number, error)
-        except ywire.Malformed as error:
-            self._close(
-                number,
-                errors.InvalidArgument(
-                    "INVALID_AWARENESS", f"The awareness cannot be read: {error}"
-                ),
-            )
         except Exception as error:  # noqa: BLE001 - harms this document's client only
+            self._failed(number, error)
+
+    def _failed(self, number: int, error: Exception) -> None:
+        """Refuse something about a document that could not be done, and leave it."""
+        if isinstance(error, ywire.Malformed):
+            known: errors.DomainError = errors.InvalidArgument(
+                "INVALID_AWARENESS", f"The awareness cannot be read: {error}"
+            )
+        elif isinstance(error, errors.DomainError):
+            known = error
+        else:
             known = errors.from_exception(error)
             if isinstance(known, errors.Internal):
-                _log.exception("collaborate failed")
-            self._close(number, known)
+                _log.error("collaborate failed", exc_info=error)
+        if (channel := self._channels.get(number)) is not None:
+            self._leave(channel)
+        self._refuse(number, known)
 
-    async def _join(self, number: int, join: collaborate_pb2.Join) -> None:
+    def _named(self, number: int, join: collaborate_pb2.Join) -> names.Name:
+        """Return which document a client may now join, having left what the channel had."""
         wrong = Violations()
         if not number:
             wrong.add("channel", "must be at least 1")
@@ -244,13 +272,19 @@ class Session:
         access.check(self._caller, name)
         if (old := self._channels.get(number)) is not None:
             self._leave(old)
-        elif len(self._channels) >= self._settings.channels_max:
+        elif (
+            len(self._channels.keys() | self._joining.channels.keys() - {number})
+            >= self._settings.channels_max
+        ):
             raise errors.ResourceExhausted(
                 "TOO_MANY_CHANNELS",
                 f"One stream may have {self._settings.channels_max} documents open",
                 metadata={"limit": str(self._settings.channels_max)},
             )
-        room = await self._rooms.hold(name)
+        return name
+
+    def _join(self, number: int, join: collaborate_pb2.Join, room: Room) -> None:
+        """Join a document that is held."""
         try:
             check_epoch(room, join.epoch)
             missing = room.missing(join.state_vector)
@@ -278,6 +312,35 @@ class Session:
         )
         self._answer(frames.Response(channel=number, joined=joined).SerializeToString())
 
+    async def _take(self, request: Request) -> None:
+        """Take a join that has to wait, or what came behind it."""
+        try:
+            await self._answerable()
+            if request.WhichOneof("message") == "join":
+                await self._load(request.channel, request.join)
+            else:
+                self._handle(request)
+        except Exception as error:  # noqa: BLE001 - harms this document's client only
+            self._failed(request.channel, error)
+
+    async def _load(self, number: int, join: collaborate_pb2.Join) -> None:
+        async with self._loads:
+            room = await self._rooms.hold(self._named(number, join))
+            try:
+                await self._answerable()
+            except BaseException:
+                self._rooms.release(room)
+                raise
+            answered = self._answered
+            self._join(number, join, room)
+            # What is read next waits for it.
+            self._share.spend(self._answered - answered)
+
+    async def _answerable(self) -> None:
+        """Wait until an answer may be made: others may have waited too, and made theirs first."""
+        while not self._room_for_answers.is_set():
+            await self._room_for_answers.wait()
+
     def _leave(self, channel: _Channel) -> None:
         if self._channels.get(channel.number) is channel:
             del self._channels[channel.number]
@@ -285,12 +348,6 @@ class Session:
             channel.room.leave(channel.subscriber)
             self._rooms.release(channel.room)
             measures.CLIENTS.labels("grpc").dec()
-
-    def _close(self, number: int, error: errors.DomainError) -> None:
-        """Refuse something about a document, and leave it."""
-        if (channel := self._channels.get(number)) is not None:
-            self._leave(channel)
-        self._refuse(number, error)
 
     def _refuse(self, number: int, error: errors.DomainError) -> None:
         measures.REFUSALS.labels(error.code).inc()

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +61,47 @@ async def test_a_failed_load_is_an_error(own_infrastructure: Stack) -> None:
             await asyncio.to_thread(own_infrastructure.start, victim)
             async with two.editor(victim, user="cyd") as cyd:
                 assert cyd.text == "kept and more"
+
+
+async def test_a_load_that_hangs(parts: rig.Parts) -> None:
+    """Other documents on the same stream go on; what came behind the join is taken after it."""
+    async with rig.replica(parts) as one:
+        await one.open("a.txt", "")
+        await one.open("b.txt", "")
+    async with rig.replica(parts) as two:
+        call = two.stub.Collaborate(metadata=two.metadata)
+
+        async def join(channel: int, path: str) -> None:
+            wanted = collaborate_pb2.Join(name=parts.name(path))
+            await call.write(Request(channel=channel, join=wanted))
+
+        async def insert(channel: int, what: str) -> None:
+            doc: pycrdt.Doc = pycrdt.Doc()
+            doc.get("content", type=pycrdt.Text).insert(0, what)
+            update = collaborate_pb2.Update(update=doc.get_update(), sequence=1)
+            await call.write(Request(channel=channel, update=update))
+
+        async def answer() -> tuple[int, str | None]:
+            async with asyncio.timeout(15):
+                while (found := await call.read()).WhichOneof("message") == "heartbeat":
+                    pass
+            return found.channel, found.WhichOneof("message")
+
+        await join(1, "a.txt")
+        assert await answer() == (1, "joined")
+        database = parts.stack.pid("mongo")
+        os.kill(database, signal.SIGSTOP)
+        try:
+            await join(2, "b.txt")
+            await insert(2, "behind")
+            await insert(1, "meanwhile")
+            assert await answer() == (1, "ack")
+        finally:
+            os.kill(database, signal.SIGCONT)
+        assert [await answer(), await answer()] == [(2, "joined"), (2, "ack")]
+        call.cancel()
+        texts = [(await two.get(path)).text for path in ("a.txt", "b.txt")]
+        assert texts == ["meanwhile", "behind"]
 
 
 async def test_edits_while_nothing_can_be_stored(own_infrastructure: Stack) -> None:
