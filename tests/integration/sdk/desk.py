@@ -116,9 +116,14 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         """Forget who is in what, without telling."""
         self.do(self._seats.clear)
 
-    def refuse_all(self, code: str) -> None:
+    def refuse_all(self, code: str, *, whole_stream: bool = False) -> None:
         """Refuse everybody the document they are in; what they send from here on is not heard."""
-        self.do(lambda: [self._refuse(seat, code) for seat in list(self._seats)])
+
+        def refuse() -> None:
+            for seat in list(self._seats):
+                self._refuse(seat, code, 0 if whole_stream else seat.channel)
+
+        self.do(refuse)
 
     def do(self, action: Callable[[], Value]) -> Value:
         """Do something on the service's own thread."""
@@ -159,7 +164,7 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
             await context.abort(grpc.StatusCode.ABORTED, "changed since")
         del self.documents[_key(request.name)]
         for seat in [seat for seat in self._seats if seat.kept is kept]:
-            self._refuse(seat, "DOCUMENT_DELETED")
+            self._refuse(seat, "DOCUMENT_DELETED", seat.channel)
         return empty_pb2.Empty()
 
     async def ListDocuments(
@@ -211,7 +216,7 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         if seat is None or seat not in self._seats:
             return
         if kind == "update" and self.refuses_updates:
-            self._refuse(seat, self.refuses_updates)
+            self._refuse(seat, self.refuses_updates, seat.channel)
         elif kind == "update":
             seat.kept.doc.apply_update(request.update.update)
             seat.kept.revision += 1
@@ -249,10 +254,10 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         joined.document.ClearField("text")
         out.put_nowait(Response(channel=channel, joined=joined))
 
-    def _refuse(self, seat: Seat, code: str) -> None:
+    def _refuse(self, seat: Seat, code: str, channel: int) -> None:
         self._seats.discard(seat)
         error = error_pb2.ErrorDetail(code=code, message="refused")
-        seat.out.put_nowait(Response(channel=seat.channel, error=error))
+        seat.out.put_nowait(Response(channel=channel, error=error))
 
     def _tell(self, sender: Seat, message: Response) -> None:
         for seat in self._seats:

@@ -119,6 +119,19 @@ async def two(desk: Desk, tmp_path: Path) -> AsyncIterator[tuple[Side, Side]]:
 Two = tuple[Side, Side]
 
 
+@pytest.fixture(autouse=True)
+def listed_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for documents more often: this service does not tell of new ones."""
+    monkeypatch.setattr("codestudio._folder.folder.LISTED", 0.2)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Believe sooner that a file is gone, and try again sooner."""
+    monkeypatch.setattr("codestudio._folder.follower._DOUBTFUL", 0.3)
+    monkeypatch.setattr(refusals, "RETRY_FIRST", 0.2)
+
+
 async def test_a_new_file_comes_to_the_other(two: Two, desk: Desk) -> None:
     """What is made in one folder appears in the other, and what is done there comes back."""
     one, other = two
@@ -421,6 +434,7 @@ async def test_an_editor_with_an_old_buffer(two: Two, desk: Desk) -> None:
     await until(lambda: one.text("a") == other.text("a") == desk.text("a") == text)
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_renames_and_deletes(two: Two, desk: Desk) -> None:
     """A file that is renamed or removed in one folder is in the other."""
     one, other = two
@@ -569,18 +583,19 @@ async def test_the_folder_is_gone(two: Two, desk: Desk) -> None:
     assert desk.text("a") == "text\n"
 
 
-@pytest.mark.parametrize("code", ["COLLABORATION_DISABLED", "TOO_MANY_DOCUMENTS", "INTERNAL_ERROR"])
-async def test_a_refusal_for_now(
-    two: Two, desk: Desk, monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("code", "whole_stream"),
+    [("COLLABORATION_DISABLED", False), ("TOO_MANY_DOCUMENTS", False), ("INTERNAL_ERROR", True)],
+)
+async def test_a_refusal_for_now(two: Two, desk: Desk, code: str, whole_stream: bool) -> None:
     """What is refused for now is carried when it is not any more, and what came meanwhile too."""
-    monkeypatch.setattr(refusals, "RETRY_FIRST", 0.2)
     one, other = two
     one.put("a", "text\n")
     await until(lambda: other.text("a") == "text\n")
     await asyncio.gather(one.settled(), other.settled())
     desk.refuses_joins = code
-    desk.refuse_all(code)
+    desk.refuse_all(code, whole_stream=whole_stream)
     one.put("a", "text\nof one\n")
     other.put("a", "of other\ntext\n")
     await until(lambda: all(any(t[0] is Told.FAILED for t in side.told) for side in two))
@@ -589,11 +604,8 @@ async def test_a_refusal_for_now(
     await until(lambda: one.text("a") == other.text("a") == desk.text("a") == wanted)
 
 
-async def test_a_list_that_is_refused_for_now(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_list_that_is_refused_for_now(desk: Desk, tmp_path: Path) -> None:
     """A fault, or too much at once, ends nothing: the list is asked for again."""
-    monkeypatch.setattr("codestudio._folder.folder.LISTED", 0.1)
     faults = [grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED]
     desk.list_faults = list(faults)
     one = Side(desk, tmp_path / "one")
@@ -650,6 +662,7 @@ async def test_a_document_that_is_full(desk: Desk, tmp_path: Path) -> None:
     assert await one.end()
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_file_becomes_a_folder_and_a_file_again(two: Two, desk: Desk) -> None:
     """What takes its name takes its place, in the other folder too."""
     one, other = two
