@@ -346,7 +346,7 @@ class Room:
         self.changed_at = self._loop.time()
         own = one.origin == self._origin
         self.wrote |= own
-        measures.ENTRIES.labels("yes" if own else "no").inc()
+        (measures.OWN_ENTRIES if own else measures.OTHERS_ENTRIES).inc()
         if own and self._outbox.arrived(one.id, revision):
             return
         self._take(update)

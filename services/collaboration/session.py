@@ -177,7 +177,7 @@ class Session:
             else:
                 subscriber.at = room.segments.end
                 if frame is not None:
-                    measures.FRAMES.labels("grpc").inc()
+                    measures.GRPC_FRAMES.inc()
                     found.append(channel.prefix + frame)
         if (ack := subscriber.take_ack()) is not None:
             found.append(frames.ack(channel.number, *ack))

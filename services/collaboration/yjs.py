@@ -273,7 +273,7 @@ class _Client:
         if (said := room.awareness_for(subscriber)) is not None:
             found += yframes.socket_frame(yframes.awareness(said))
         if found:
-            measures.FRAMES.labels("yjs").inc()
+            measures.YJS_FRAMES.inc()
             try:
                 transport.write(found)
             except RuntimeError:
@@ -358,7 +358,7 @@ class _Client:
                 frame = yframes.update(room.state())
             subscriber.at = room.segments.end
             if frame is not None:
-                measures.FRAMES.labels("yjs").inc()
+                measures.YJS_FRAMES.inc()
                 found.append(frame)
         if subscriber.must_resync:
             subscriber.must_resync = False
