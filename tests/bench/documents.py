@@ -1,9 +1,8 @@
-"""Documents as they are used: many rooms, a large one, recorded sessions, a second replica."""
+"""Documents as they are used: a large one, recorded sessions, a second replica."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import json
 import time
@@ -22,25 +21,24 @@ from codestudio.collaboration.v1 import (
 )
 
 from services.devstack.layout import REPOSITORY
+from tests.bench import fanout, load
 from tests.bench.figures import milliseconds
 from tests.bench.target import Target
 
 DATA = REPOSITORY.parent / "shared" / "data"
 _OPTIONS = (("grpc.max_receive_message_length", 80 * 2**20), ("grpc.use_local_subchannel_pool", 1))
 
-ROOMS, IN_EACH = 200, 5
 _SECONDS = 10
-_RATE = 1.0
-"""Edits a second of one client in each room."""
+_MEGABYTE = "0123456789abcde\n" * 65536
 
 
 async def measure(target: Target) -> dict[str, Any]:
     """Measure all of it."""
     found: dict[str, Any] = {}
     found["join of a document of 1 MB"] = await join(target)
-    found["200 rooms of 5"] = await rooms(target)
     found["replay of rustcode"] = await replay(target)
     found["a second replica"] = await second_replica(target)
+    found["by y-websocket's protocol"] = await beside(target)
     return found
 
 
@@ -95,7 +93,7 @@ async def _open(target: Target, name: document_pb2.DocumentName, content: str = 
 async def join(target: Target) -> dict[str, Any]:
     """Measure how long it takes to have a document of a megabyte, loaded there or not."""
     name = _name()
-    await _open(target, name, "0123456789abcde\n" * 65536)
+    await _open(target, name, _MEGABYTE)
     found = {}
     for label, program in (("loaded", "collaboration"), ("first on a replica", "collaboration-2")):
         times = []
@@ -108,66 +106,6 @@ async def join(target: Target) -> dict[str, Any]:
             await client.close()
         found[label] = milliseconds(times)
     return found
-
-
-async def rooms(target: Target) -> dict[str, Any]:
-    """Measure many documents with a few clients each, of whom one types."""
-    latencies: list[float] = []
-    sent_at: dict[bytes, float] = {}
-    async with contextlib.AsyncExitStack() as stack:
-        writers = []
-        for number in range(ROOMS):
-            name = _name()
-            await _open(target, name)
-            for member in range(IN_EACH):
-                client = _Client(target, name, "collaboration")
-                stack.push_async_callback(client.close)
-                await client.call.read()
-                reading = asyncio.create_task(_watch(client.call, number, sent_at, latencies))
-                stack.callback(reading.cancel)
-                if member == 0:
-                    writers.append((number, client))
-        pid = target.stack.pid("collaboration")
-        before = sum(psutil.Process(pid).cpu_times()[:2])
-        await asyncio.gather(*(_write(number, one, sent_at) for number, one in writers))
-        spent = sum(psutil.Process(pid).cpu_times()[:2]) - before
-        await asyncio.sleep(1)
-        memory = psutil.Process(pid).memory_info().rss
-    expected = ROOMS * int(_SECONDS * _RATE) * (IN_EACH - 1)
-    ordered = sorted(latencies)
-    return {
-        "deliveries_per_second": round(len(latencies) / _SECONDS),
-        "arrived": round(len(latencies) / expected, 3),
-        "p50_ms": round(ordered[len(ordered) // 2] * 1000, 1),
-        "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 1),
-        "cores": round(spent / _SECONDS, 2),
-        "cpu_us_per_delivery": round(spent / max(1, len(latencies)) * 1e6),
-        "memory_mib": round(memory / 2**20),
-    }
-
-
-async def _write(number: int, client: _Client, sent_at: dict[bytes, float]) -> None:
-    doc: pycrdt.Doc = pycrdt.Doc()
-    text = doc.get("content", type=pycrdt.Text)
-    subscription = doc.observe(lambda event: client.send(event.update))
-    await asyncio.sleep((number % 100) / 100 / _RATE)
-    for count in range(int(_SECONDS * _RATE)):
-        mark = f"<{number:04}.{count:04}>"
-        sent_at[mark.encode()] = time.perf_counter()
-        text.insert(len(text), mark)
-        await asyncio.sleep(1 / _RATE)
-    doc.unobserve(subscription)
-
-
-async def _watch(
-    call: Any, number: int, sent_at: dict[bytes, float], latencies: list[float]
-) -> None:
-    while (answer := await call.read()) is not grpc.aio.EOF:
-        update = answer.update.update
-        at = update.find(b"<%04d." % number)
-        while at >= 0:
-            latencies.append(time.perf_counter() - sent_at[update[at : at + 11]])
-            at = update.find(b"<%04d." % number, at + 11)
 
 
 def _there(name: str) -> bool:
@@ -218,20 +156,9 @@ async def _by_collaborate(
     client = _Client(target, name, "collaboration")
     answer = await client.call.read()
     doc: pycrdt.Doc = pycrdt.Doc()
-    text = doc.get("content", type=pycrdt.Text)
     doc.apply_update(answer.joined.update)
-    made: list[bytes] = []
-    subscription = doc.observe(lambda event: made.append(event.update))
-    for at, deleted, inserted in patches:
-        before = str(text)
-        start = len(before[:at].encode())
-        with doc.transaction():
-            if deleted:
-                del text[start : start + len(before[at : at + deleted].encode())]
-            if inserted:
-                text.insert(start, inserted)
-    doc.unobserve(subscription)
-    assert str(text) == recording["endContent"]
+    made = _made(doc, patches)
+    assert str(doc.get("content", type=pycrdt.Text)) == recording["endContent"]
     started = time.perf_counter()
     for number, update in enumerate(made):
         client.send(update)
@@ -252,6 +179,87 @@ async def _by_collaborate(
         "edits_per_second": round(len(made) / seconds),
         "seconds_until_all_is_stored": round(seconds, 1),
     }
+
+
+def _made(doc: pycrdt.Doc, patches: Sequence[Any]) -> list[bytes]:
+    """Make a recording's edits in a document; gives them as updates."""
+    text = doc.get("content", type=pycrdt.Text)
+    made: list[bytes] = []
+    subscription = doc.observe(lambda event: made.append(event.update))
+    for at, deleted, inserted in patches:
+        before = str(text)
+        start = len(before[:at].encode())
+        with doc.transaction():
+            if deleted:
+                del text[start : start + len(before[at : at + deleted].encode())]
+            if inserted:
+                text.insert(start, inserted)
+    doc.unobserve(subscription)
+    return made
+
+
+async def beside(target: Target) -> dict[str, Any]:
+    """Measure a join and a replay by y-websocket's protocol, on the product and on others."""
+    found: dict[str, Any] = {}
+    for name, start in fanout.SERVERS.items():
+        with start(target) as server:
+            if server.kind == "collaborate":
+                continue
+            found[name] = {"join of a document of 1 MB": await _join_by_socket(server)}
+            if _there("rustcode"):
+                found[name]["replay of rustcode"] = await _replay_by_socket(server)
+    return found
+
+
+def _room() -> str:
+    return f"default/bench-{uuid.uuid4().hex[:8]}/a.txt"
+
+
+async def _join_by_socket(server: fanout.Server) -> dict[str, Any]:
+    """Measure how long it takes from connecting until all of a document is there."""
+    room = _room()
+    doc: pycrdt.Doc = pycrdt.Doc()
+    doc.get("content", type=pycrdt.Text).insert(0, _MEGABYTE)
+    writer = await load.websocket(server.plan, room, None)
+    writer(doc.get_update())
+    times = []
+    for _ in range(11):
+        whole = asyncio.Event()
+
+        def take(message: bytes, whole: asyncio.Event = whole) -> None:
+            if len(message) > len(_MEGABYTE):
+                whole.set()
+
+        started = time.perf_counter()
+        await load.websocket(server.plan, room, take)
+        await asyncio.wait_for(whole.wait(), 60)
+        times.append(time.perf_counter() - started)
+    # The first came while the document was still on its way in.
+    return milliseconds(times[1:])
+
+
+async def _replay_by_socket(server: fanout.Server) -> dict[str, Any]:
+    """Measure how long it takes until another client has all of a recorded session."""
+    room = _room()
+    patches = [one for txn in _recording("rustcode")["txns"] for one in txn["patches"]]
+    end = "<end of the session>"
+    made = _made(pycrdt.Doc(), [*patches, (0, 0, end)])
+    done = asyncio.Event()
+
+    def take(message: bytes) -> None:
+        if end.encode() in message:
+            done.set()
+
+    await load.websocket(server.plan, room, take)
+    writer = await load.websocket(server.plan, room, None)
+    started = time.perf_counter()
+    for number, update in enumerate(made):
+        writer(update)
+        if number % 100 == 0:
+            await asyncio.sleep(0)
+    await asyncio.wait_for(done.wait(), 600)
+    seconds = time.perf_counter() - started
+    return {"edits_per_second": round(len(made) / seconds), "seconds": round(seconds, 1)}
 
 
 async def second_replica(target: Target) -> dict[str, Any]:

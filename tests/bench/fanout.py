@@ -1,4 +1,4 @@
-"""One room and many clients: the product's two ways beside three servers of others.
+"""Rooms and their clients: the product's two ways beside three servers of others.
 
 The others come from npm and PyPI when this runs, into the cache folder. Each is measured alone,
 with the same load (`load`), on its own, straight: no proxy in front of anybody.
@@ -21,8 +21,8 @@ from typing import Any
 from services.devstack import binaries, cache, npm, ports
 from tests.bench.target import Target
 
-SCENARIOS = ((50, 10, 10), (100, 20, 10), (100, 50, 20))
-"""Clients, how many of them type, and edits a second of each of those."""
+SCENARIOS = ((1, 50, 10, 10), (1, 100, 20, 10), (1, 100, 50, 20), (200, 5, 1, 1))
+"""Rooms, clients in each, how many of them type, and edits a second of each of those."""
 
 _SECONDS = 10
 _PEERS = Path(__file__).parent / "peers"
@@ -37,29 +37,37 @@ class Server:
 
     kind: str
     url: str
+    """Its address; "{room}" stands for the room where that is part of it."""
     pids: tuple[int, ...]
     """Its process, and those it stands on."""
     token: str = ""
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """How to connect, for `load`."""
+        return {"kind": self.kind, "url": self.url, "token": self.token, "pids": self.pids}
 
 
 def measure(target: Target, names: Sequence[str] = ()) -> dict[str, Any]:
     """Measure every server in every scenario."""
     found: dict[str, Any] = {}
-    for clients, typing, rate in SCENARIOS:
+    for rooms, clients, typing, rate in SCENARIOS:
         key = f"{clients} clients, {typing} typing {rate}/s"
+        if rooms > 1:
+            key = f"{rooms} rooms of {key}"
         found[key] = {}
-        for name, start in _SERVERS.items():
+        for name, start in SERVERS.items():
             if names and name not in names:
                 continue
-            room = f"default/bench-{uuid.uuid4().hex[:8]}/a.txt"
-            with start(target, room) as server:
+            named = [f"default/bench-{uuid.uuid4().hex[:8]}/a.txt" for _ in range(rooms)]
+            with start(target) as server:
                 print(f"  {key}: {name} …", file=sys.stderr)
+                if server.kind == "collaborate":
+                    for room in named:
+                        _open(target, room)
                 found[key][name] = load(
-                    kind=server.kind,
-                    url=server.url,
-                    room=room,
-                    token=server.token,
-                    pids=server.pids,
+                    **server.plan,
+                    rooms=named,
                     clients=clients,
                     typing=typing,
                     rate=rate,
@@ -84,17 +92,17 @@ def load(**plan: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _y_websocket(_: Target, room: str) -> Iterator[Server]:
+def _y_websocket(_: Target) -> Iterator[Server]:
     folder = _packages()
     port = ports.any_free_port()
     script = folder / "node_modules" / "y-websocket" / "bin" / "server.cjs"
     environment = {"HOST": ports.LOOPBACK, "PORT": str(port)}
     with _process((binaries.node(), script), port, folder, environment) as pid:
-        yield Server("yjs", f"ws://{ports.LOOPBACK}:{port}/{room}", (pid,))
+        yield Server("yjs", f"ws://{ports.LOOPBACK}:{port}/{{room}}", (pid,))
 
 
 @contextlib.contextmanager
-def _hocuspocus(_: Target, __: str) -> Iterator[Server]:
+def _hocuspocus(_: Target) -> Iterator[Server]:
     folder = _packages()
     port = ports.any_free_port()
     script = folder / "hocuspocus.mjs"
@@ -104,7 +112,7 @@ def _hocuspocus(_: Target, __: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _pycrdt_websocket(_: Target, room: str) -> Iterator[Server]:
+def _pycrdt_websocket(_: Target) -> Iterator[Server]:
     folder = cache.folder(os.environ) / "bench" / "pypi"
     if not (folder / "done").exists():
         subprocess.run(
@@ -116,25 +124,23 @@ def _pycrdt_websocket(_: Target, room: str) -> Iterator[Server]:
     port = ports.any_free_port()
     command = (sys.executable, _PEERS / "pycrdt_websocket.py", str(port))
     with _process(command, port, folder, {"PYTHONPATH": str(folder)}) as pid:
-        yield Server("yjs", f"ws://{ports.LOOPBACK}:{port}/{room}", (pid,))
+        yield Server("yjs", f"ws://{ports.LOOPBACK}:{port}/{{room}}", (pid,))
 
 
 @contextlib.contextmanager
-def _yjs(target: Target, room: str) -> Iterator[Server]:
+def _yjs(target: Target) -> Iterator[Server]:
     port = target.stack.plan.ports.web("collaboration")
-    url = f"ws://{ports.LOOPBACK}:{port}/yjs/{room}?token={target.token}"
-    _open(target, room)
+    url = f"ws://{ports.LOOPBACK}:{port}/yjs/{{room}}?token={target.token}"
     yield Server("yjs", url, _pids(target))
 
 
 @contextlib.contextmanager
-def _collaborate(target: Target, room: str) -> Iterator[Server]:
+def _collaborate(target: Target) -> Iterator[Server]:
     port = target.stack.plan.ports["collaboration"]
-    _open(target, room)
     yield Server("collaborate", f"{ports.LOOPBACK}:{port}", _pids(target), target.token)
 
 
-_SERVERS = {
+SERVERS = {
     "y-websocket 2.1": _y_websocket,
     "Hocuspocus 3.4": _hocuspocus,
     "pycrdt-websocket 0.16": _pycrdt_websocket,

@@ -1,4 +1,4 @@
-"""The load of one room: clients that type and clients that listen, on one of three protocols.
+"""The load of rooms: clients that type and clients that listen, on one of three protocols.
 
 python -m tests.bench.load '{"kind": "yjs", "url": …, "clients": 50, …}' prints what was measured.
 
@@ -10,7 +10,6 @@ otherwise be the bottleneck.
 
 import asyncio
 import contextlib
-import functools
 import heapq
 import json
 import os
@@ -30,11 +29,15 @@ from tests.bench import wire
 
 _NUMBER = re.compile(rb"<(\d{7})>")
 _SEARCHED = 10
-"""Clients whose messages are searched."""
+"""Clients of a room whose messages are searched."""
 _METHOD = "/codestudio.collaboration.v1.CollaborationService/Collaborate"
 _WARM_UP = 2.0
 _LAST = 3.0
 """Seconds to wait at the end for what is still under way."""
+
+
+Send = Callable[[bytes], None]
+"""Sends an update of a client."""
 
 
 class Measure:
@@ -80,65 +83,57 @@ class Typist:
         self._length += len(text)
 
 
-async def websockets(plan: dict[str, Any], measure: Measure) -> list[Typist]:
-    """Connect all clients by WebSocket; gives those that type."""
-    url = urllib.parse.urlsplit(plan["url"])
+async def websocket(plan: dict[str, Any], room: str, on_message: wire.OnMessage | None) -> Send:
+    """Connect a client by WebSocket; gives what sends its edits."""
+    url = urllib.parse.urlsplit(plan["url"].replace("{room}", room))
     target = url.path + (f"?{url.query}" if url.query else "")
     request = (
         f"GET {target} HTTP/1.1\r\nHost: {url.netloc}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     ).encode()
-    # Hocuspocus names the document in every message, and wants to hear a token first.
-    room = wire.sized(plan["room"].encode()) if plan["kind"] == "hocuspocus" else b""
-    loop = asyncio.get_running_loop()
-    typists = []
-    for number in range(plan["clients"]):
-        _, socket = await loop.create_connection(
-            functools.partial(wire.Socket, request, _reader(plan, number, measure)),
-            url.hostname,
-            url.port,
-        )
-        await socket.open
-        if room:
-            socket.send(room + b"\x02\x00" + wire.sized(b"token"))
-        socket.send(room + b"\x00\x00\x01\x00")
-        if number < plan["typing"]:
-            typists.append(
-                Typist(
-                    measure,
-                    lambda update, socket=socket: socket.send(
-                        room + b"\x00\x02" + wire.sized(update)
-                    ),
-                )
-            )
-    return typists
+    _, socket = await asyncio.get_running_loop().create_connection(
+        lambda: wire.Socket(request, on_message), url.hostname, url.port
+    )
+    await socket.open
+    prefix = b""
+    if plan["kind"] == "hocuspocus":
+        # It names the document in every message, and wants to hear a token first.
+        prefix = wire.sized(room.encode())
+        socket.send(prefix + b"\x02\x00" + wire.sized(b"token"))
+    socket.send(prefix + b"\x00\x00\x01\x00")
+    return lambda update: socket.send(prefix + b"\x00\x02" + wire.sized(update))
 
 
-async def streams(plan: dict[str, Any], measure: Measure) -> list[Typist]:
-    """Connect all clients by Collaborate; gives those that type."""
-    namespace, project, path = plan["room"].split("/", 2)
+async def stream(plan: dict[str, Any], room: str, on_message: wire.OnMessage | None) -> Send:
+    """Connect a client by Collaborate; gives what sends its edits."""
+    namespace, project, path = room.split("/", 2)
     name = document_pb2.DocumentName(namespace=namespace, project=project, path=path)
     join = collaborate_pb2.CollaborateRequest(channel=1, join=collaborate_pb2.Join(name=name))
     metadata = [("authorization", f"Bearer {plan['token']}")]
     host, port = plan["url"].split(":")
+    _, stream = await asyncio.get_running_loop().create_connection(
+        lambda: wire.Stream(plan["url"], _METHOD, metadata, on_message), host, int(port)
+    )
+    stream.send(join.SerializeToString())
+    await stream.open
+    return _sender(stream)
+
+
+async def connect(plan: dict[str, Any], measure: Measure) -> list[Typist]:
+    """Connect all clients of all rooms; gives those that type."""
+    client = stream if plan["kind"] == "collaborate" else websocket
     typists = []
-    for number in range(plan["clients"]):
-        _, stream = await asyncio.get_running_loop().create_connection(
-            functools.partial(
-                wire.Stream, plan["url"], _METHOD, metadata, _reader(plan, number, measure)
-            ),
-            host,
-            int(port),
-        )
-        stream.send(join.SerializeToString())
-        await stream.open
-        if number < plan["typing"]:
-            typists.append(Typist(measure, _sender(stream)))
+    for room in plan["rooms"]:
+        for number in range(plan["clients"]):
+            reader = measure.received if number in _searched(plan) else None
+            send = await client(plan, room, reader)
+            if number < plan["typing"]:
+                typists.append(Typist(measure, send))
     return typists
 
 
-def _sender(stream: wire.Stream) -> Callable[[bytes], None]:
+def _sender(stream: wire.Stream) -> Send:
     count = 0
 
     def send(update: bytes) -> None:
@@ -152,12 +147,8 @@ def _sender(stream: wire.Stream) -> Callable[[bytes], None]:
 
 
 def _searched(plan: dict[str, Any]) -> range:
-    """Return the numbers of those clients whose messages are searched."""
+    """Return the numbers of those clients of a room whose messages are searched."""
     return range(0, plan["clients"], max(1, plan["clients"] // _SEARCHED))
-
-
-def _reader(plan: dict[str, Any], number: int, measure: Measure) -> wire.OnMessage | None:
-    return measure.received if number in _searched(plan) else None
 
 
 async def _type(typists: Sequence[Typist], rate: float, until: float) -> None:
@@ -184,7 +175,6 @@ def _spent(pids: Sequence[int]) -> list[float]:
 async def measure(plan: dict[str, Any]) -> dict[str, Any]:
     """Run the load; gives what was measured."""
     found = Measure()
-    connect = streams if plan["kind"] == "collaborate" else websockets
     typists = await connect(plan, found)
     found.begun_at = time.perf_counter() + _WARM_UP
     found.ends_at = found.begun_at + plan["seconds"]
