@@ -98,12 +98,13 @@ class CollaborationSettings(ServiceSettings):
     ] = "auto"
     """What SyncCode does about conflicts where the request does not say."""
 
-    connection_share: float = Field(default=0.25, gt=0, le=1)
+    connection_share: float = Field(default=0.5, gt=0, le=1)
     """Part of a replica's time that one stream or WebSocket may use for long, by what it sends and
-    asks for: about 2,500 small edits a second, or 50 MB of documents."""
+    asks for: about 5,000 small edits a second, or 100 MB of documents: a recorded session may
+    be replayed as fast as it goes in."""
 
-    connection_credit: float = Field(default=1.0, ge=0)
-    """Seconds of a replica's time that it may use at once: 10,000 small edits, or 200 MB."""
+    connection_credit: float = Field(default=2.0, ge=0)
+    """Seconds of a replica's time that it may use at once: 20,000 small edits, or 400 MB."""
 
     channels_max: int = Field(default=1000, ge=1)
     """Documents that one stream may have open at once."""
