@@ -58,7 +58,7 @@ class FailureClass(enum.StrEnum):
 
 
 class Step(enum.StrEnum):
-    """What a condition is about: the steps of a start, in order, and whether it is in use."""
+    """What a condition is about: the steps of a start, in order, then its use and its editor."""
 
     UNSPECIFIED = "UNSPECIFIED"
     QUOTA_RESERVED = "QUOTA_RESERVED"
@@ -68,6 +68,8 @@ class Step(enum.StrEnum):
     EDITOR_READY = "EDITOR_READY"
     IN_USE = "IN_USE"
     """Only after a warning that it will be stopped: false from then on, true when it was used."""
+    RESPONDING = "RESPONDING"
+    """Only after its editor, which runs, did not answer: false from then on, true when it does."""
 
 
 class EventType(enum.StrEnum):

@@ -253,9 +253,9 @@ class Monitoring(Section):
 class EditorMonitoring(Monitoring):
     """The same, and how editors are watched."""
 
-    health_check_interval: Annotated[int, Field(ge=1, le=3600), _at_start()] = 30
-    """Seconds between two health checks of an editor in a cluster, by its deployment; on one
-    machine the end of an editor is seen at once."""
+    health_check_interval: Annotated[int, Field(ge=1, le=3600), _live("HEALTH_CHECK_INTERVAL")] = 30
+    """Seconds between two checks of whether an editor that runs answers; its end is seen at once
+    anyway."""
 
 
 class Secrets(Section):

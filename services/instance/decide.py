@@ -236,6 +236,10 @@ def _keep(record: Record, sight: Sight, now: int, policy: Policy) -> Action:
         return Change(transitions.running(record, now))
     if record.applied != record.revision:
         return Resize()
+    if sight.workload is not None:
+        heard = transitions.heard(record, sight.workload.health, now)
+        if heard != record:
+            return Change(heard)
     match expiry.judge(record, sight, now, policy.lifetimes.lead):
         case expiry.Wait(until):
             return Nothing(until)

@@ -24,6 +24,7 @@ from services.instance.record import (
     Ports,
     Quota,
     Record,
+    Response,
     State,
     Step,
     StopReason,
@@ -88,6 +89,7 @@ def encode(record: Record) -> Document:
         "run_since": record.run_since,
         "keep_alive_until": record.keep_alive_until,
         "notice": _notice(record.notice),
+        "response": dataclasses.asdict(record.response) if record.response else {},
         "version": record.version,
         "rev": record.rev,
         "claim": record.claim,
@@ -173,6 +175,7 @@ def decode(document: Mapping[str, Any]) -> Record:
         run_since=_run_since(document),
         keep_alive_until=document.get("keep_alive_until", 0),
         notice=_read_notice(document.get("notice")),
+        response=_response(document.get("response")),
         version=document["version"],
         rev=document["rev"],
         claim=document["claim"],
@@ -248,6 +251,15 @@ def _read_notice(document: Mapping[str, Any] | None) -> Notice | None:
     if not document:
         return None
     return Notice(**{**document, "reason": NoticeReason(document["reason"])})
+
+
+def _response(document: Mapping[str, Any] | None) -> Response | None:
+    # A flag in a document inside another comes back as it was written, or as a number.
+    return (
+        Response(bool(document["responding"]), document["message"], document["at"])
+        if document
+        else None
+    )
 
 
 def _failure(failure: Failure | None) -> Document:

@@ -6,12 +6,11 @@ of its runtime that covers the whole time: what may have been missed counts as u
 """
 
 import dataclasses
-import datetime
 import enum
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from services.instance import transitions
+from services.instance import times, transitions
 from services.instance.record import Notice, NoticeReason, Record, StopReason
 from services.instance.workload import Sight
 
@@ -182,12 +181,12 @@ def _observed_at(sight: Sight) -> int:
 
 def _warning(nearest: End, now: int, stop_at: int) -> Notice:
     if nearest.reason is StopReason.IDLE:
-        what = f"Not used since {_time(nearest.since)} ({nearest.signal})"
+        what = f"Not used since {times.text(nearest.since)} ({nearest.signal})"
     else:
-        what = f"It runs since {_time(nearest.since)}, which may be {_length(nearest.limit)}"
+        what = f"It runs since {times.text(nearest.since)}, which may be {_length(nearest.limit)}"
     return Notice(
         reason=_WARNINGS[nearest.reason],
-        message=f"{what}; it will be stopped at {_time(stop_at)}",
+        message=f"{what}; it will be stopped at {times.text(stop_at)}",
         at=now,
         stop_at=stop_at,
         since=nearest.since,
@@ -205,22 +204,17 @@ def _cleared(record: Record, sight: Sight, now: int) -> Notice:
         and signal not in (Signal.OBSERVED, Signal.FOLLOWED)
         and found[signal] > warning.since
     ):
-        message = f"Used since the warning: {signal}, {_time(found[signal])}"
+        message = f"Used since the warning: {signal}, {times.text(found[signal])}"
         return Notice(NoticeReason.IN_USE, message, now)
     message = "Its use was not observed for a while, or its limits changed: they count anew"
     return Notice(NoticeReason.CLOCK_RESTARTED, message, now, since=found.get(signal, 0))
 
 
 def _over_message(nearest: End) -> str:
-    length, since = _length(nearest.limit), _time(nearest.since)
+    length, since = _length(nearest.limit), times.text(nearest.since)
     if nearest.reason is StopReason.IDLE:
         return f"Not used for {length}: the last sign of use was {nearest.signal}, {since}"
     return f"It ran for {length}, since {since}"
-
-
-def _time(milliseconds: int) -> str:
-    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _length(milliseconds: int) -> str:

@@ -15,7 +15,7 @@ from codestudio.resource.v1 import (
 from services.chassis import errors, mesh
 from services.instance.record import InForce, Ports, Quota, Record
 from services.instance.reservations import Reservations
-from services.instance.workload import Activity, Phase, Workload
+from services.instance.workload import Activity, Health, Phase, Workload
 
 _PHASES = {
     workload_service_pb2.WORKLOAD_PHASE_STARTING: Phase.STARTING,
@@ -92,6 +92,9 @@ def workload(message: workload_service_pb2.Workload) -> Workload | None:
             tuple(message.at_next_start),
         ),
         activity=_activity(message.activity) if message.HasField("activity") else None,
+        health=Health(message.health.responding, message.health.since_time.ToMilliseconds())
+        if message.HasField("health")
+        else None,
     )
 
 

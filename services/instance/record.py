@@ -136,6 +136,15 @@ class Notice:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Response:
+    """What was said last about whether a running editor answers."""
+
+    responding: bool
+    message: str
+    at: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Failure:
     """Why a start failed."""
 
@@ -237,6 +246,8 @@ class Record:
     keep_alive_until: int = 0
     """Until when a lease says that it is used."""
     notice: Notice | None = None
+    response: Response | None = None
+    """None while it was never silent in this run."""
     version: int = 0
     """Counts changes that clients can see; 0 before admission."""
 

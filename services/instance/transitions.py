@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.instance import failures
+from services.instance import failures, times
 from services.instance.failures import Cure, Verdict
 from services.instance.record import (
     EVERYTHING,
@@ -17,12 +17,13 @@ from services.instance.record import (
     Ports,
     Quota,
     Record,
+    Response,
     State,
     Step,
     StopReason,
     fresh_conditions,
 )
-from services.instance.workload import Workload
+from services.instance.workload import Health, Workload
 
 TOO_SLOW = Verdict(Cure.NONE, FailureClass.RUNTIME, "TimedOut")
 CRASHING = Verdict(Cure.NONE, FailureClass.RUNTIME, "CrashLoop")
@@ -220,7 +221,22 @@ def running(record: Record, now: int) -> Record:
         run_since=record.run_since or now,
         progress_at=now,
         unusable_port=0,
+        response=None,
     )
+
+
+def heard(record: Record, health: Health | None, now: int) -> Record:
+    """It runs, and this is known of whether it answers; what is not known changes nothing."""
+    silent = record.response is not None and not record.response.responding
+    if health is None or health.responding is not silent:
+        return record
+    if silent:
+        return replace(record, response=Response(True, "The editor answers again", now))
+    message = (
+        f"The editor has not answered since {times.text(health.since)}; it is left to run, for what"
+        " it has not saved: a restart may help"
+    )
+    return replace(record, response=Response(False, message, now))
 
 
 def editor_silent(record: Record, now: int) -> Record:

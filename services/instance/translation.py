@@ -13,6 +13,7 @@ from services.instance.record import (
     FailureClass,
     Notice,
     Record,
+    Response,
     State,
     Step,
     StopReason,
@@ -48,6 +49,7 @@ def url(instance_id: str) -> str:
 
 def instance(record: Record) -> instance_pb2.Instance:
     """Return a record as its clients see it."""
+    runs = record.state is State.RUNNING
     message = instance_pb2.Instance(
         id=record.id,
         namespace=record.namespace,
@@ -64,6 +66,7 @@ def instance(record: Record) -> instance_pb2.Instance:
         conditions=[
             *map(_condition, record.conditions),
             *([_in_use(record.notice)] if record.notice else ()),
+            *([_responding(record.response)] if record.response and runs else ()),
         ],
         url=url(record.id),
         create_time=timestamp(record.created_at),
@@ -154,6 +157,16 @@ def _in_use(notice: Notice) -> instance_pb2.Condition:
         reason=notice.reason.value,
         message=notice.message,
         last_transition_time=timestamp(notice.at),
+    )
+
+
+def _responding(response: Response) -> instance_pb2.Condition:
+    return instance_pb2.Condition(
+        type=instance_pb2.CONDITION_TYPE_RESPONDING,
+        status=response.responding,
+        reason="AnswersAgain" if response.responding else "NoAnswer",
+        message=response.message,
+        last_transition_time=timestamp(response.at),
     )
 
 

@@ -34,6 +34,15 @@ class Activity:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Health:
+    """Whether an editor that was ready still answers."""
+
+    responding: bool
+    since: int
+    """From when, in milliseconds since 1970."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Workload:
     """One workload. Times are milliseconds since 1970; 0 is never."""
 
@@ -47,6 +56,8 @@ class Workload:
     in_force: InForce = NOTHING_IN_FORCE
     activity: Activity | None = None
     """None where it cannot be told."""
+    health: Health | None = None
+    """None where it is not known."""
 
     @property
     def runs(self) -> bool:
@@ -54,14 +65,17 @@ class Workload:
         return self.phase in (Phase.STARTING, Phase.READY, Phase.STOPPING)
 
     def outdates(self, other: "Workload") -> bool:
-        """Whether this is older than another, by start and then by phase.
+        """Whether this is older than another, by start, phase and health.
 
         Answers and the watch travel on streams of their own and may pass each other.
         """
         if not self.start_time or not other.start_time:
             return False
         mine = (self.start_time, _RANKS[self.phase])
-        return mine < (other.start_time, _RANKS[other.phase])
+        theirs = (other.start_time, _RANKS[other.phase])
+        if mine == theirs and self.health is not None and other.health is not None:
+            return self.health.since < other.health.since
+        return mine < theirs
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

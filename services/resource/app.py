@@ -47,6 +47,7 @@ def compose(settings: ResourceSettings) -> lifecycle.App:
             stretch=settings.busy_stretch_seconds,
             longest_gap=max(_LONGEST_GAP, 4 * settings.usage_sample_seconds),
         ),
+        health_every=lambda: in_force.current.health_check_interval,
     )
     allocator = Allocator(
         store=Store(redis=redis, plan=lambda: in_force.current.port_plan),

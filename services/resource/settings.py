@@ -33,6 +33,11 @@ class ResourceSettings(ServiceSettings):
     """Whether a start makes the directories an instance lacks (specification, path_management);
     if not, a start without them fails, naming the first that is missing."""
 
+    health_check_interval: Annotated[int, Configured("monitoring.health_check_interval")] = Field(
+        default=30, ge=1, le=3600
+    )
+    """Seconds between two checks of whether an editor that runs answers (specification)."""
+
     limit_look_seconds: float = Field(default=2.0, gt=0)
     """Time between two looks at whether local instances keep to their limits."""
 

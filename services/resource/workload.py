@@ -129,6 +129,16 @@ class Activity:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Health:
+    """Whether an editor that was ready still answers; the contract's WorkloadHealth."""
+
+    responding: bool
+    """False after several checks in a row that it did not answer."""
+    since: datetime.datetime
+    """From when: of an editor that does not answer, the first of these checks."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Measurement:
     """What one workload uses at one moment."""
 

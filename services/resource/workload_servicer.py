@@ -15,7 +15,7 @@ from services.resource import names
 from services.resource.runtimes import Runtime
 from services.resource.translation import read_resources, write_resources
 from services.resource.usage import Usage
-from services.resource.workload import Activity, Failure, Phase, Resources, Spec, Workload
+from services.resource.workload import Activity, Failure, Health, Phase, Resources, Spec, Workload
 
 _HEARTBEAT_SECONDS = 15.0
 _DEFAULT_LINES = 200
@@ -160,7 +160,8 @@ class WorkloadServicer(workload_service_pb2_grpc.WorkloadServiceServicer):
         return pb.WorkloadLogs(lines=lines)
 
     def _message(self, workload: Workload) -> pb.Workload:
-        return _workload(workload, self._runtime.activity(workload.instance_id))
+        name = workload.instance_id
+        return _workload(workload, self._runtime.activity(name), self._runtime.health(name))
 
     def _existing(self, instance_id: str) -> Workload:
         workload = self._runtime.get(instance_id)
@@ -200,7 +201,7 @@ def _environment(wrong: Violations, environment: dict[str, str]) -> dict[str, st
     return environment
 
 
-def _workload(workload: Workload, activity: Activity | None) -> pb.Workload:
+def _workload(workload: Workload, activity: Activity | None, health: Health | None) -> pb.Workload:
     message = pb.Workload(
         instance_id=workload.instance_id,
         phase=_PHASES[workload.phase],
@@ -226,6 +227,9 @@ def _workload(workload: Workload, activity: Activity | None) -> pb.Workload:
             message.activity.last_input_time.FromDatetime(activity.last_input)
         if activity.last_busy is not None:
             message.activity.last_busy_time.FromDatetime(activity.last_busy)
+    if health is not None and workload.phase is Phase.READY:
+        message.health.responding = health.responding
+        message.health.since_time.FromDatetime(health.since)
     return message
 
 

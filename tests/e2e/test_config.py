@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -21,6 +22,7 @@ from codestudio.resource.v1 import resource_service_pb2
 from google.protobuf import field_mask_pb2, json_format, struct_pb2
 
 from services.devstack.stack import Stack
+from services.resource.runtimes.local import procfs
 from tests.e2e import envelope, scenes
 from tests.e2e.people import People
 from tests.e2e.ways import (
@@ -289,6 +291,38 @@ async def test_changes_are_in_force_in_running_services(
         await traffic.more()
         assert not await _logs_debug(log, size)
     assert {name: stack.pid(name) for name in pids} == pids
+
+
+@pytest.mark.editor
+async def test_an_editor_that_hangs_is_told_as_often_as_is_set(
+    client: codestudio.AsyncClient, namespace: str
+) -> None:
+    """Each way in an event of its own, and it is left to run: its process is the same."""
+    name = f"mute-{uuid.uuid4().hex[:6]}"
+    instance = await client.instances.create(name, namespace=namespace)
+    await instance.wait_until_running(timeout=scenes.SECONDS)
+    await client.config.update(RESOURCE, {"monitoring.health_check_interval": 1})
+    editor = [one for one in procfs.read_table().values() if one.instance_id == name]
+    assert editor
+
+    async def said(number: signal.Signals) -> codestudio.Condition:
+        async with asyncio.timeout(scenes.SECONDS):
+            async with client.instances.watch(filter=f'namespace = "{namespace}"') as events:
+                for one in editor:
+                    procfs.send(one.identity, number)
+                async for event in events:
+                    for told in event.instance.conditions:
+                        responds = told.step is codestudio.Step.RESPONDING
+                        if responds and told.reached is (number is signal.SIGCONT):
+                            assert event.instance.state is codestudio.InstanceState.RUNNING
+                            return told
+        raise AssertionError("the watch ended")
+
+    silent = await said(signal.SIGSTOP)
+    again = await said(signal.SIGCONT)
+    assert (silent.reason, again.reason) == ("NoAnswer", "AnswersAgain")
+    after = procfs.read_table()
+    assert all(after[one.pid].identity == one.identity for one in editor if one.is_root)
 
 
 async def test_the_control_plane_runs_without_config(

@@ -58,7 +58,8 @@ def instance(shown: codestudio.Instance) -> None:
             ("max lifetime", _limit(shown.effective_max_lifetime, shown.max_lifetime)),
             ("kept alive until", _output.moment(shown.keep_alive_until)),
             ("will be stopped", _output.moment(shown.scheduled_stop_time)),
-            ("in use", _in_use(shown.conditions)),
+            ("in use", _said(shown.conditions, codestudio.Step.IN_USE)),
+            ("responding", _said(shown.conditions, codestudio.Step.RESPONDING)),
             ("restarts", str(shown.restarts or "")),
             ("created", _output.moment(shown.create_time)),
             ("changed", _output.moment(shown.update_time)),
@@ -128,8 +129,8 @@ def _limit(effective: datetime.timedelta | None, own: datetime.timedelta | None)
     return str(effective) if own is not None else f"{effective} (default)"
 
 
-def _in_use(conditions: Iterable[codestudio.Condition]) -> str:
-    return next((one.message for one in conditions if one.step is codestudio.Step.IN_USE), "")
+def _said(conditions: Iterable[codestudio.Condition], step: codestudio.Step) -> str:
+    return next((one.message for one in conditions if one.step is step), "")
 
 
 def _resources(shown: codestudio.Instance) -> str:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from services.resource.changes import Changes
 from services.resource.limits import Enforcement, Event
-from services.resource.workload import Activity, Measurement, Resources, Spec, Workload
+from services.resource.workload import Activity, Health, Measurement, Resources, Spec, Workload
 
 
 class Runtime(Protocol):
@@ -69,6 +69,12 @@ class Runtime(Protocol):
 
     def activity(self, instance_id: str) -> Activity | None:
         """Give when the workload was last used, as of the last `measure`; None if unknown."""
+
+    def health(self, instance_id: str) -> Health | None:
+        """Tell whether an editor that was ready still answers; None if unknown.
+
+        A change is announced as one of its workload.
+        """
 
     def announce_activity(self) -> None:
         """Announce the workloads that were seen to be used since last called, as changes."""

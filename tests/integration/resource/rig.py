@@ -60,6 +60,7 @@ async def running(
     thresholds: Thresholds = MEASURED,
     limits: wards.Policy = LIMITS,
     look_every: float = 60.0,
+    health_every: Callable[[], float] = lambda: 60.0,
 ) -> AsyncIterator[LocalRuntime]:
     """Run a runtime; its editors are left running, as by a service that ends."""
     runtime = LocalRuntime(
@@ -72,6 +73,7 @@ async def running(
         thresholds=thresholds,
         limits=limits,
         look_every=look_every,
+        health_every=health_every,
     )
     task = asyncio.create_task(runtime.run())
     try:

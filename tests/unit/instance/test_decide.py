@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from services.instance import changes, decide, transitions
+from services.instance import changes, decide, documents, transitions, translation
 from services.instance.record import (
     EVERYTHING,
     Desired,
@@ -17,7 +17,7 @@ from services.instance.record import (
     Step,
     fresh_conditions,
 )
-from services.instance.workload import UNSEEN, Phase, Sight, Workload
+from services.instance.workload import UNSEEN, Health, Phase, Sight, Workload
 from tests.unit.instance.worlds import POLICY
 
 NOW = 1_700_000_000_000
@@ -269,3 +269,33 @@ def test_start_while_stopping_starts_after() -> None:
     action = what(down, seen(None))
     assert isinstance(action, decide.Change)
     assert action.record.state is State.PENDING
+
+
+def test_an_editor_that_does_not_answer_is_told_and_left_to_run() -> None:
+    """Once each way, as a change that clients see; not known changes nothing; a new run is new."""
+    before = record(State.RUNNING)
+    mute = seen(Phase.READY, health=Health(False, NOW))
+    well = seen(Phase.READY, health=Health(True, NOW + 9000))
+    assert what(before, well) == what(before, seen(Phase.READY))
+
+    silent = what(before, mute, NOW + 5000)
+    assert isinstance(silent, decide.Change)
+    assert silent.record.state is State.RUNNING
+    said = translation.instance(silent.record).conditions[-1]
+    assert (said.type, said.status, said.reason) == (7, False, "NoAnswer")
+    assert "since 2023-11-14T22:13:20Z" in said.message
+    assert changes.note(before, silent.record, NOW).version == before.version + 1
+    assert documents.decode(documents.encode(silent.record)) == silent.record
+    for sight in (mute, seen(Phase.READY), UNSEEN):
+        assert isinstance(what(silent.record, sight, NOW + 6000), decide.Nothing)
+
+    again = what(silent.record, well, NOW + 9000)
+    assert isinstance(again, decide.Change)
+    said = translation.instance(again.record).conditions[-1]
+    assert (said.type, said.status, said.reason) == (7, True, "AnswersAgain")
+    assert said.last_transition_time.ToMilliseconds() == NOW + 9000
+
+    restarted = transitions.running(silent.record, NOW + 9000)
+    assert translation.instance(restarted).conditions[-1].type == 5
+    stopped = dataclasses.replace(silent.record, state=State.STOPPED)
+    assert translation.instance(stopped).conditions[-1].type == 5

@@ -4,7 +4,7 @@ from unittest import mock
 
 from codestudio.resource.v1 import workload_service_pb2 as pb
 
-from services.instance.workload import Phase, Workload
+from services.instance.workload import Health, Phase, Workload
 from services.instance.workloads import Workloads
 
 
@@ -32,3 +32,21 @@ def test_a_snapshot_older_than_an_answer_does_not() -> None:
     seen = view.sight("blue").workload
     assert seen is not None
     assert seen.phase is Phase.STARTING
+
+
+def test_an_answer_older_than_what_the_watch_told_of_its_health_does_not() -> None:
+    """A changed health is a change; one that is not known, after a restart, counts as new."""
+    changed = mock.Mock()
+    view = Workloads(mesh=mock.Mock(), on_change=changed, on_synced=mock.Mock())
+    view._synced(set())
+    message = pb.Workload(instance_id="blue", phase=pb.WORKLOAD_PHASE_READY)
+    message.start_time.FromMilliseconds(1000)
+    view._see(message)
+    message.health.since_time.FromMilliseconds(5000)
+    view._see(message)
+    assert changed.call_count == 2
+    silent = Workload(Phase.READY, start_time=1000, health=Health(False, 5000))
+    answered = Workload(Phase.READY, start_time=1000, health=Health(True, 4000))
+    assert answered.outdates(silent)
+    assert not silent.outdates(answered)
+    assert not Workload(Phase.READY, start_time=1000).outdates(silent)

@@ -58,6 +58,7 @@ class ConditionType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CONDITION_TYPE_WORKLOAD_CREATED: _ClassVar[ConditionType]
     CONDITION_TYPE_EDITOR_READY: _ClassVar[ConditionType]
     CONDITION_TYPE_IN_USE: _ClassVar[ConditionType]
+    CONDITION_TYPE_RESPONDING: _ClassVar[ConditionType]
 INSTANCE_STATE_UNSPECIFIED: InstanceState
 INSTANCE_STATE_PENDING: InstanceState
 INSTANCE_STATE_STARTING: InstanceState
@@ -89,6 +90,7 @@ CONDITION_TYPE_PATHS_READY: ConditionType
 CONDITION_TYPE_WORKLOAD_CREATED: ConditionType
 CONDITION_TYPE_EDITOR_READY: ConditionType
 CONDITION_TYPE_IN_USE: ConditionType
+CONDITION_TYPE_RESPONDING: ConditionType
 
 class Condition(_message.Message):
     __slots__ = ("type", "status", "reason", "message", "last_transition_time")

@@ -31,7 +31,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-codestudio/resource/v1/workload_service.proto\x12\x16\x63odestudio.resource.v1\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a$codestudio/common/v1/resources.proto\x1a!codestudio/common/v1/stream.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x03\n\x08Workload\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x34\n\x05phase\x18\x02 \x01(\x0e\x32%.codestudio.resource.v1.WorkloadPhase\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\x12\n\nruntime_id\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\texit_code\x18\x07 \x01(\x05\x12\x30\n\x05\x65rror\x18\x08 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetail\x12\x13\n\x0bpaths_ready\x18\t \x01(\x08\x12\x11\n\tspec_hash\x18\n \x01(\t\x12:\n\x08\x61\x63tivity\x18\x0b \x01(\x0b\x32(.codestudio.resource.v1.WorkloadActivity\x12\x32\n\tresources\x18\x14 \x01(\x0b\x32\x1f.codestudio.common.v1.Resources\x12\x15\n\rat_next_start\x18\x15 \x03(\t\"\xe1\x01\n\x10WorkloadActivity\x12\x32\n\x0eobserved_since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cobserve_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_input_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_busy_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x02\n\x14\x41pplyWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tnamespace\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08web_port\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x1b\n\rcallback_port\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x38\n\tresources\x18\x05 \x01(\x0b\x32\x1f.codestudio.common.v1.ResourcesB\x04\xe2\x41\x01\x02\x12X\n\x0b\x65nvironment\x18\x06 \x03(\x0b\x32=.codestudio.resource.v1.ApplyWorkloadRequest.EnvironmentEntryB\x04\xe2\x41\x01\x01\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"0\n\x13StopWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"2\n\x15\x44\x65leteWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"/\n\x12GetWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x16\n\x14ListWorkloadsRequest\"L\n\x15ListWorkloadsResponse\x12\x33\n\tworkloads\x18\x01 \x03(\x0b\x32 .codestudio.resource.v1.Workload\"\x17\n\x15WatchWorkloadsRequest\"\xc0\x01\n\x16WatchWorkloadsResponse\x12\x34\n\x08workload\x18\x01 \x01(\x0b\x32 .codestudio.resource.v1.WorkloadH\x00\x12\x1d\n\x13removed_instance_id\x18\x02 \x01(\tH\x00\x12\x10\n\x06synced\x18\x03 \x01(\x08H\x00\x12\x34\n\theartbeat\x18\x04 \x01(\x0b\x32\x1f.codestudio.common.v1.HeartbeatH\x00\x42\t\n\x07message\"f\n\x15NotifyWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\roffer_to_keep\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"M\n\x16GetWorkloadLogsRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\ntail_lines\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\x1d\n\x0cWorkloadLogs\x12\r\n\x05lines\x18\x01 \x03(\t*\xba\x01\n\rWorkloadPhase\x12\x1e\n\x1aWORKLOAD_PHASE_UNSPECIFIED\x10\x00\x12\x1b\n\x17WORKLOAD_PHASE_STARTING\x10\x01\x12\x18\n\x14WORKLOAD_PHASE_READY\x10\x02\x12\x1b\n\x17WORKLOAD_PHASE_STOPPING\x10\x03\x12\x1a\n\x16WORKLOAD_PHASE_STOPPED\x10\x04\x12\x19\n\x15WORKLOAD_PHASE_EXITED\x10\x05\x32\xcf\x07\n\x0fWorkloadService\x12t\n\rApplyWorkload\x12,.codestudio.resource.v1.ApplyWorkloadRequest\x1a .codestudio.resource.v1.Workload\"\x13\x8a\xb5\x18\x0fworkloads.apply\x12q\n\x0cStopWorkload\x12+.codestudio.resource.v1.StopWorkloadRequest\x1a .codestudio.resource.v1.Workload\"\x12\x8a\xb5\x18\x0eworkloads.stop\x12m\n\x0e\x44\x65leteWorkload\x12-.codestudio.resource.v1.DeleteWorkloadRequest\x1a\x16.google.protobuf.Empty\"\x14\x8a\xb5\x18\x10workloads.delete\x12n\n\x0bGetWorkload\x12*.codestudio.resource.v1.GetWorkloadRequest\x1a .codestudio.resource.v1.Workload\"\x11\x8a\xb5\x18\rworkloads.get\x12\x80\x01\n\rListWorkloads\x12,.codestudio.resource.v1.ListWorkloadsRequest\x1a-.codestudio.resource.v1.ListWorkloadsResponse\"\x12\x8a\xb5\x18\x0eworkloads.list\x12\x85\x01\n\x0eWatchWorkloads\x12-.codestudio.resource.v1.WatchWorkloadsRequest\x1a..codestudio.resource.v1.WatchWorkloadsResponse\"\x12\x8a\xb5\x18\x0eworkloads.list0\x01\x12m\n\x0eNotifyWorkload\x12-.codestudio.resource.v1.NotifyWorkloadRequest\x1a\x16.google.protobuf.Empty\"\x14\x8a\xb5\x18\x10workloads.notify\x12z\n\x0fGetWorkloadLogs\x12..codestudio.resource.v1.GetWorkloadLogsRequest\x1a$.codestudio.resource.v1.WorkloadLogs\"\x11\x8a\xb5\x18\rworkloads.getb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-codestudio/resource/v1/workload_service.proto\x12\x16\x63odestudio.resource.v1\x1a codestudio/common/v1/error.proto\x1a\"codestudio/common/v1/options.proto\x1a$codestudio/common/v1/resources.proto\x1a!codestudio/common/v1/stream.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x04\n\x08Workload\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x34\n\x05phase\x18\x02 \x01(\x0e\x32%.codestudio.resource.v1.WorkloadPhase\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\x12\n\nruntime_id\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nready_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\texit_code\x18\x07 \x01(\x05\x12\x30\n\x05\x65rror\x18\x08 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetail\x12\x13\n\x0bpaths_ready\x18\t \x01(\x08\x12\x11\n\tspec_hash\x18\n \x01(\t\x12:\n\x08\x61\x63tivity\x18\x0b \x01(\x0b\x32(.codestudio.resource.v1.WorkloadActivity\x12\x36\n\x06health\x18\x0c \x01(\x0b\x32&.codestudio.resource.v1.WorkloadHealth\x12\x32\n\tresources\x18\x14 \x01(\x0b\x32\x1f.codestudio.common.v1.Resources\x12\x15\n\rat_next_start\x18\x15 \x03(\t\"T\n\x0eWorkloadHealth\x12\x12\n\nresponding\x18\x01 \x01(\x08\x12.\n\nsince_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe1\x01\n\x10WorkloadActivity\x12\x32\n\x0eobserved_since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cobserve_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_input_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_busy_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x02\n\x14\x41pplyWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tnamespace\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08web_port\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x1b\n\rcallback_port\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x38\n\tresources\x18\x05 \x01(\x0b\x32\x1f.codestudio.common.v1.ResourcesB\x04\xe2\x41\x01\x02\x12X\n\x0b\x65nvironment\x18\x06 \x03(\x0b\x32=.codestudio.resource.v1.ApplyWorkloadRequest.EnvironmentEntryB\x04\xe2\x41\x01\x01\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"0\n\x13StopWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"2\n\x15\x44\x65leteWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"/\n\x12GetWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x16\n\x14ListWorkloadsRequest\"L\n\x15ListWorkloadsResponse\x12\x33\n\tworkloads\x18\x01 \x03(\x0b\x32 .codestudio.resource.v1.Workload\"\x17\n\x15WatchWorkloadsRequest\"\xc0\x01\n\x16WatchWorkloadsResponse\x12\x34\n\x08workload\x18\x01 \x01(\x0b\x32 .codestudio.resource.v1.WorkloadH\x00\x12\x1d\n\x13removed_instance_id\x18\x02 \x01(\tH\x00\x12\x10\n\x06synced\x18\x03 \x01(\x08H\x00\x12\x34\n\theartbeat\x18\x04 \x01(\x0b\x32\x1f.codestudio.common.v1.HeartbeatH\x00\x42\t\n\x07message\"f\n\x15NotifyWorkloadRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\roffer_to_keep\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"M\n\x16GetWorkloadLogsRequest\x12\x19\n\x0binstance_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\ntail_lines\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"\x1d\n\x0cWorkloadLogs\x12\r\n\x05lines\x18\x01 \x03(\t*\xba\x01\n\rWorkloadPhase\x12\x1e\n\x1aWORKLOAD_PHASE_UNSPECIFIED\x10\x00\x12\x1b\n\x17WORKLOAD_PHASE_STARTING\x10\x01\x12\x18\n\x14WORKLOAD_PHASE_READY\x10\x02\x12\x1b\n\x17WORKLOAD_PHASE_STOPPING\x10\x03\x12\x1a\n\x16WORKLOAD_PHASE_STOPPED\x10\x04\x12\x19\n\x15WORKLOAD_PHASE_EXITED\x10\x05\x32\xcf\x07\n\x0fWorkloadService\x12t\n\rApplyWorkload\x12,.codestudio.resource.v1.ApplyWorkloadRequest\x1a .codestudio.resource.v1.Workload\"\x13\x8a\xb5\x18\x0fworkloads.apply\x12q\n\x0cStopWorkload\x12+.codestudio.resource.v1.StopWorkloadRequest\x1a .codestudio.resource.v1.Workload\"\x12\x8a\xb5\x18\x0eworkloads.stop\x12m\n\x0e\x44\x65leteWorkload\x12-.codestudio.resource.v1.DeleteWorkloadRequest\x1a\x16.google.protobuf.Empty\"\x14\x8a\xb5\x18\x10workloads.delete\x12n\n\x0bGetWorkload\x12*.codestudio.resource.v1.GetWorkloadRequest\x1a .codestudio.resource.v1.Workload\"\x11\x8a\xb5\x18\rworkloads.get\x12\x80\x01\n\rListWorkloads\x12,.codestudio.resource.v1.ListWorkloadsRequest\x1a-.codestudio.resource.v1.ListWorkloadsResponse\"\x12\x8a\xb5\x18\x0eworkloads.list\x12\x85\x01\n\x0eWatchWorkloads\x12-.codestudio.resource.v1.WatchWorkloadsRequest\x1a..codestudio.resource.v1.WatchWorkloadsResponse\"\x12\x8a\xb5\x18\x0eworkloads.list0\x01\x12m\n\x0eNotifyWorkload\x12-.codestudio.resource.v1.NotifyWorkloadRequest\x1a\x16.google.protobuf.Empty\"\x14\x8a\xb5\x18\x10workloads.notify\x12z\n\x0fGetWorkloadLogs\x12..codestudio.resource.v1.GetWorkloadLogsRequest\x1a$.codestudio.resource.v1.WorkloadLogs\"\x11\x8a\xb5\x18\rworkloads.getb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -84,36 +84,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKLOADSERVICE'].methods_by_name['NotifyWorkload']._serialized_options = b'\212\265\030\020workloads.notify'
   _globals['_WORKLOADSERVICE'].methods_by_name['GetWorkloadLogs']._loaded_options = None
   _globals['_WORKLOADSERVICE'].methods_by_name['GetWorkloadLogs']._serialized_options = b'\212\265\030\rworkloads.get'
-  _globals['_WORKLOADPHASE']._serialized_start=2023
-  _globals['_WORKLOADPHASE']._serialized_end=2209
+  _globals['_WORKLOADPHASE']._serialized_start=2165
+  _globals['_WORKLOADPHASE']._serialized_end=2351
   _globals['_WORKLOAD']._serialized_start=312
-  _globals['_WORKLOAD']._serialized_end=775
-  _globals['_WORKLOADACTIVITY']._serialized_start=778
-  _globals['_WORKLOADACTIVITY']._serialized_end=1003
-  _globals['_APPLYWORKLOADREQUEST']._serialized_start=1006
-  _globals['_APPLYWORKLOADREQUEST']._serialized_end=1333
-  _globals['_APPLYWORKLOADREQUEST_ENVIRONMENTENTRY']._serialized_start=1283
-  _globals['_APPLYWORKLOADREQUEST_ENVIRONMENTENTRY']._serialized_end=1333
-  _globals['_STOPWORKLOADREQUEST']._serialized_start=1335
-  _globals['_STOPWORKLOADREQUEST']._serialized_end=1383
-  _globals['_DELETEWORKLOADREQUEST']._serialized_start=1385
-  _globals['_DELETEWORKLOADREQUEST']._serialized_end=1435
-  _globals['_GETWORKLOADREQUEST']._serialized_start=1437
-  _globals['_GETWORKLOADREQUEST']._serialized_end=1484
-  _globals['_LISTWORKLOADSREQUEST']._serialized_start=1486
-  _globals['_LISTWORKLOADSREQUEST']._serialized_end=1508
-  _globals['_LISTWORKLOADSRESPONSE']._serialized_start=1510
-  _globals['_LISTWORKLOADSRESPONSE']._serialized_end=1586
-  _globals['_WATCHWORKLOADSREQUEST']._serialized_start=1588
-  _globals['_WATCHWORKLOADSREQUEST']._serialized_end=1611
-  _globals['_WATCHWORKLOADSRESPONSE']._serialized_start=1614
-  _globals['_WATCHWORKLOADSRESPONSE']._serialized_end=1806
-  _globals['_NOTIFYWORKLOADREQUEST']._serialized_start=1808
-  _globals['_NOTIFYWORKLOADREQUEST']._serialized_end=1910
-  _globals['_GETWORKLOADLOGSREQUEST']._serialized_start=1912
-  _globals['_GETWORKLOADLOGSREQUEST']._serialized_end=1989
-  _globals['_WORKLOADLOGS']._serialized_start=1991
-  _globals['_WORKLOADLOGS']._serialized_end=2020
-  _globals['_WORKLOADSERVICE']._serialized_start=2212
-  _globals['_WORKLOADSERVICE']._serialized_end=3187
+  _globals['_WORKLOAD']._serialized_end=831
+  _globals['_WORKLOADHEALTH']._serialized_start=833
+  _globals['_WORKLOADHEALTH']._serialized_end=917
+  _globals['_WORKLOADACTIVITY']._serialized_start=920
+  _globals['_WORKLOADACTIVITY']._serialized_end=1145
+  _globals['_APPLYWORKLOADREQUEST']._serialized_start=1148
+  _globals['_APPLYWORKLOADREQUEST']._serialized_end=1475
+  _globals['_APPLYWORKLOADREQUEST_ENVIRONMENTENTRY']._serialized_start=1425
+  _globals['_APPLYWORKLOADREQUEST_ENVIRONMENTENTRY']._serialized_end=1475
+  _globals['_STOPWORKLOADREQUEST']._serialized_start=1477
+  _globals['_STOPWORKLOADREQUEST']._serialized_end=1525
+  _globals['_DELETEWORKLOADREQUEST']._serialized_start=1527
+  _globals['_DELETEWORKLOADREQUEST']._serialized_end=1577
+  _globals['_GETWORKLOADREQUEST']._serialized_start=1579
+  _globals['_GETWORKLOADREQUEST']._serialized_end=1626
+  _globals['_LISTWORKLOADSREQUEST']._serialized_start=1628
+  _globals['_LISTWORKLOADSREQUEST']._serialized_end=1650
+  _globals['_LISTWORKLOADSRESPONSE']._serialized_start=1652
+  _globals['_LISTWORKLOADSRESPONSE']._serialized_end=1728
+  _globals['_WATCHWORKLOADSREQUEST']._serialized_start=1730
+  _globals['_WATCHWORKLOADSREQUEST']._serialized_end=1753
+  _globals['_WATCHWORKLOADSRESPONSE']._serialized_start=1756
+  _globals['_WATCHWORKLOADSRESPONSE']._serialized_end=1948
+  _globals['_NOTIFYWORKLOADREQUEST']._serialized_start=1950
+  _globals['_NOTIFYWORKLOADREQUEST']._serialized_end=2052
+  _globals['_GETWORKLOADLOGSREQUEST']._serialized_start=2054
+  _globals['_GETWORKLOADLOGSREQUEST']._serialized_end=2131
+  _globals['_WORKLOADLOGS']._serialized_start=2133
+  _globals['_WORKLOADLOGS']._serialized_end=2162
+  _globals['_WORKLOADSERVICE']._serialized_start=2354
+  _globals['_WORKLOADSERVICE']._serialized_end=3329
 # @@protoc_insertion_point(module_scope)

@@ -32,7 +32,7 @@ WORKLOAD_PHASE_STOPPED: WorkloadPhase
 WORKLOAD_PHASE_EXITED: WorkloadPhase
 
 class Workload(_message.Message):
-    __slots__ = ("instance_id", "phase", "endpoint", "runtime_id", "start_time", "ready_time", "exit_code", "error", "paths_ready", "spec_hash", "activity", "resources", "at_next_start")
+    __slots__ = ("instance_id", "phase", "endpoint", "runtime_id", "start_time", "ready_time", "exit_code", "error", "paths_ready", "spec_hash", "activity", "health", "resources", "at_next_start")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class Workload(_message.Message):
     PATHS_READY_FIELD_NUMBER: _ClassVar[int]
     SPEC_HASH_FIELD_NUMBER: _ClassVar[int]
     ACTIVITY_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     AT_NEXT_START_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
@@ -57,9 +58,18 @@ class Workload(_message.Message):
     paths_ready: bool
     spec_hash: str
     activity: WorkloadActivity
+    health: WorkloadHealth
     resources: _resources_pb2.Resources
     at_next_start: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, instance_id: _Optional[str] = ..., phase: _Optional[_Union[WorkloadPhase, str]] = ..., endpoint: _Optional[str] = ..., runtime_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_code: _Optional[int] = ..., error: _Optional[_Union[_error_pb2.ErrorDetail, _Mapping]] = ..., paths_ready: _Optional[bool] = ..., spec_hash: _Optional[str] = ..., activity: _Optional[_Union[WorkloadActivity, _Mapping]] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., at_next_start: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, instance_id: _Optional[str] = ..., phase: _Optional[_Union[WorkloadPhase, str]] = ..., endpoint: _Optional[str] = ..., runtime_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ready_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_code: _Optional[int] = ..., error: _Optional[_Union[_error_pb2.ErrorDetail, _Mapping]] = ..., paths_ready: _Optional[bool] = ..., spec_hash: _Optional[str] = ..., activity: _Optional[_Union[WorkloadActivity, _Mapping]] = ..., health: _Optional[_Union[WorkloadHealth, _Mapping]] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., at_next_start: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WorkloadHealth(_message.Message):
+    __slots__ = ("responding", "since_time")
+    RESPONDING_FIELD_NUMBER: _ClassVar[int]
+    SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    responding: bool
+    since_time: _timestamp_pb2.Timestamp
+    def __init__(self, responding: _Optional[bool] = ..., since_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WorkloadActivity(_message.Message):
     __slots__ = ("observed_since", "observe_time", "last_input_time", "last_busy_time")

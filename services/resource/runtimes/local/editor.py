@@ -88,6 +88,12 @@ def find(command: str) -> Editor | None:
     return None
 
 
+def health_path(command: str) -> str:
+    """Give the path at which the editor that `find` finds answers 200 when it is up."""
+    found = find(command)
+    return (Flavour.CODE_SERVER if found is None else found.flavour).value
+
+
 def environment(
     spec: Spec, directories: Directories, stack_id: str, container_root: Path
 ) -> dict[str, str]:

@@ -12,8 +12,7 @@ from typing import Any
 import structlog
 
 from services.chassis import clock
-from services.resource.runtimes.local import editor as editor_module
-from services.resource.runtimes.local import ending, logfile, readiness, start
+from services.resource.runtimes.local import editor, ending, logfile, readiness, start
 from services.resource.runtimes.local.background import Background
 from services.resource.runtimes.local.directories import InstanceRoot
 from services.resource.runtimes.local.process import EditorProcess, spawn
@@ -207,12 +206,11 @@ class Editors:
     async def _follow_start(self, instance_id: str, process: EditorProcess, record: Record) -> None:
         spec = record.workload.spec
         assert spec is not None, "what was started was asked for"
-        editor = await asyncio.to_thread(editor_module.find, self._editor_command)
-        flavour = editor_module.Flavour.CODE_SERVER if editor is None else editor.flavour
+        path = await asyncio.to_thread(editor.health_path, self._editor_command)
         process.proceed()
         started = time.monotonic()
         ready = asyncio.create_task(
-            readiness.wait_ready(spec.web_port, flavour.value, process.identity.pid, started)
+            readiness.wait_ready(spec.web_port, path, process.identity.pid, started)
         )
         try:
             either: set[asyncio.Future[Any]] = {ready, process.exited}

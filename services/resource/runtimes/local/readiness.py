@@ -32,11 +32,11 @@ async def wait_ready(port: int, path: str, root: int, started: float) -> None:
         await asyncio.sleep(min(_LONGEST, max(_SHORTEST, waited * _SHARE)))
 
 
-async def answers(port: int, path: str) -> bool:
-    """Tell whether something answers a GET with 200."""
+async def answers(port: int, path: str, seconds: float = _ANSWER_SECONDS) -> bool:
+    """Tell whether something answers a GET with 200, in time."""
     try:
         # Refused at once while nothing listens, so waiting is only for a busy editor's answer.
-        async with asyncio.timeout(_ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(

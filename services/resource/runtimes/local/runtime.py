@@ -19,6 +19,7 @@ from services.resource.runtimes.local.background import Background
 from services.resource.runtimes.local.directories import InstanceRoot
 from services.resource.runtimes.local.disks import Disks
 from services.resource.runtimes.local.editors import Editors
+from services.resource.runtimes.local.health import Checks
 from services.resource.runtimes.local.measure import Meter
 from services.resource.runtimes.local.notices import write_notice
 from services.resource.runtimes.local.records import Record
@@ -26,6 +27,7 @@ from services.resource.runtimes.local.state import State
 from services.resource.workload import (
     Activity,
     Failure,
+    Health,
     Measurement,
     Phase,
     Resources,
@@ -68,6 +70,7 @@ class LocalRuntime:
         look_every: float = 2.0,
         auto_create_paths: Callable[[], bool] = lambda: True,
         thresholds: Thresholds = MEASURED,
+        health_every: Callable[[], float] = lambda: 30.0,
     ) -> None:
         self._stack_id = stack_id
         self._stop_grace = stop_grace
@@ -92,6 +95,13 @@ class LocalRuntime:
         )
         self._warden = warden.Warden(
             stack_id=stack_id, root=self._root, disks=self._disks, policy=limits
+        )
+        self._checks = Checks(
+            ready=self._answering,
+            editor_command=editor_command,
+            every=health_every,
+            background=self._background,
+            on_change=self._state.changes.announce,
         )
         self._look_every = look_every
         self._look = asyncio.Event()
@@ -125,6 +135,7 @@ class LocalRuntime:
             self._background.start(self._free_disk())
             self._background.start(self._disks.run())
             self._background.start(self._hold())
+            self._background.start(self._checks.run())
             while True:
                 await self._end_leftovers()
                 await asyncio.sleep(_RESYNC_EVERY)
@@ -175,6 +186,10 @@ class LocalRuntime:
         """See Runtime."""
         for instance_id in self._observer.news():
             self._state.changes.announce(instance_id)
+
+    def health(self, instance_id: str) -> Health | None:
+        """See Runtime."""
+        return self._checks.health(instance_id)
 
     async def measure(self) -> Mapping[str, Measurement]:
         """See Runtime."""
@@ -290,6 +305,16 @@ class LocalRuntime:
                 ready = workload.phase is Phase.READY
                 held[name] = wards.Held(identity, record.workload.spec.resources, ready)
         return held
+
+    def _answering(self) -> Mapping[str, tuple[procfs.Identity, int]]:
+        """Give the editors that answered once and are to go on, with their ports."""
+        found = {}
+        for name, identity in self._editors.running().items():
+            record = self._state.get(name)
+            workload = record.workload if record is not None else None
+            if workload is not None and workload.phase is Phase.READY and workload.spec is not None:
+                found[name] = (identity, workload.spec.web_port)
+        return found
 
     async def _take_over(self) -> None:
         """Make what we remember and what runs one again."""
