@@ -140,3 +140,32 @@ async def test_a_viewer_is_told_when_there_is_nothing(
         await page.goto(link.url)
         await expect(page.locator("#status")).to_have_class("connection refused", timeout=_SECONDS)
         await expect(page.locator(".cm-content")).to_have_count(0)
+
+
+async def test_lines_that_end_in_crlf(stack: Stack, people: People, path: str) -> None:
+    """Keys change what they are aimed at, below line breaks of two characters too, and no half."""
+    text = "one\r\ntwo\r\nthree"
+    _, _, namespace, project, name = path.split("/", 4)
+    token = people.user("ada")
+    async with (
+        browser.people(2) as pages,
+        codestudio.AsyncClient(stack.plan.gateway_url, token=token) as client,
+    ):
+        await client.documents.create(project, name, text, namespace)
+        for page, subject in zip(pages, ("ada", "bob"), strict=True):
+            await _open(page, stack, people.user(subject), path)
+        ada, bob = pages
+        for page, keys in (
+            (ada, ("Control+End", "!", "Enter", "#")),
+            (bob, ("Control+Home", "End", "a", "Enter", "b")),
+            (ada, ("Control+Home", "End", "ArrowRight", "ArrowRight", "c")),
+            (bob, ("End", "ArrowRight", "Backspace", "d", "End", "Delete", "+")),
+        ):
+            for key in keys:
+                await page.keyboard.press(key)
+            await _same(pages, keys[-1])
+        assert await _same(pages) == "onea\nbcdtwo+three!\n#"
+        wanted = "onea\r\nbcdtwo+three!\r\n#"
+        async with asyncio.timeout(_SECONDS / 1000):
+            while (await client.documents.get(project, name, namespace)).text != wanted:
+                await asyncio.sleep(0.1)

@@ -10,6 +10,7 @@ import { WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
 
 import { languageOf } from "./languages";
+import { lineBreaks } from "./lines";
 import { colourOf, showPeople } from "./people";
 import { Status } from "./status";
 
@@ -60,8 +61,10 @@ function open(): void {
     state: EditorState.create({
       doc: text.toString(),
       extensions: [
-        // Before the set-up, whose history would undo other people's edits too.
+        // Before the set-up, whose history would undo other people's edits too, and which would show
+        // carriage returns.
         keymap.of([...yUndoManagerKeymap, indentWithTab]),
+        lineBreaks,
         basicSetup,
         EditorView.cspNonce.of(nonce),
         EditorView.lineWrapping,
