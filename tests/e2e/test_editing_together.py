@@ -169,3 +169,24 @@ async def test_lines_that_end_in_crlf(stack: Stack, people: People, path: str) -
         async with asyncio.timeout(_SECONDS / 1000):
             while (await client.documents.get(project, name, namespace)).text != wanted:
                 await asyncio.sleep(0.1)
+
+
+async def test_a_document_that_is_deleted_takes_no_more(
+    stack: Stack, people: People, path: str
+) -> None:
+    """Once it is gone its text stays to be copied, and nobody types on for nothing."""
+    _, _, _, project, name = path.split("/", 4)
+    token = people.user("ada")
+    async with (
+        browser.opened() as page,
+        codestudio.AsyncClient(stack.plan.gateway_url, token=token) as client,
+    ):
+        await _open(page, stack, token, path)
+        await page.keyboard.type("kept")
+        await client.documents.delete(project, name)
+        await expect(page.locator("#status")).to_have_class("connection refused", timeout=_SECONDS)
+        await expect(page.locator("#status")).to_contain_text("DOCUMENT_DELETED")
+        await expect(page.locator("#status")).to_contain_text("nothing more is saved")
+        for keys in ("x", "Enter", "Control+z"):
+            await page.keyboard.press(keys)
+            assert await _text(page) == "kept"

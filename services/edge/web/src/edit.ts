@@ -1,7 +1,7 @@
 // The page at /edit/<namespace>/<project>/<path>: one document, edited by everyone who has it open.
 
 import { indentWithTab } from "@codemirror/commands";
-import { EditorState } from "@codemirror/state";
+import { Compartment, EditorState } from "@codemirror/state";
 import { oneDark } from "@codemirror/theme-one-dark";
 import { EditorView, keymap } from "@codemirror/view";
 import { basicSetup } from "codemirror";
@@ -51,11 +51,15 @@ const provider = new WebsocketProvider(new URL("/yjs", location.href).href.repla
 });
 provider.awareness.setLocalStateField("user", { name: page.name, ...colourOf(page.subject) });
 showPeople(find("people"), provider.awareness);
-status.follow(provider);
 
 const nonce = document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce ?? "";
 
-function open(): void {
+/** What may be done to the text: everything, or nothing but reading and copying. */
+const access = new Compartment();
+const writing = keymap.of([...yUndoManagerKeymap, indentWithTab]);
+const reading = EditorState.readOnly.of(true);
+
+function open(): EditorView {
   const view = new EditorView({
     parent,
     state: EditorState.create({
@@ -63,13 +67,12 @@ function open(): void {
       extensions: [
         // Before the set-up, whose history would undo other people's edits too, and which would show
         // carriage returns.
-        keymap.of([...yUndoManagerKeymap, indentWithTab]),
+        access.of(page.readonly ? reading : writing),
         lineBreaks,
         basicSetup,
         EditorView.cspNonce.of(nonce),
         EditorView.lineWrapping,
         EditorView.contentAttributes.of({ "aria-label": page.path }),
-        EditorState.readOnly.of(page.readonly),
         languageOf(page.path),
         matchMedia("(prefers-color-scheme: dark)").matches ? oneDark : [],
         yCollab(text, provider.awareness),
@@ -77,9 +80,15 @@ function open(): void {
     }),
   });
   view.focus();
+  return view;
 }
 
 // Nothing can be typed before the document is there: what is typed into an empty one would stand
 // before the text.
-provider.once("sync", open);
+let view: EditorView | undefined;
+provider.once("sync", () => {
+  view = open();
+});
+// Nor where it would reach nobody any more: it would be lost with the page.
+status.follow(provider, () => view?.dispatch({ effects: access.reconfigure(reading) }));
 addEventListener("pagehide", () => provider.destroy());

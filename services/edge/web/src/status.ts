@@ -5,6 +5,7 @@ import type { WebsocketProvider } from "y-websocket";
 const WORDS = {
   connecting: "Connecting …",
   live: "Live",
+  refused: "Read only: what you see can be copied, and nothing more is saved",
   offline: "Offline: what you type is kept and sent when the connection is back",
 } as const;
 
@@ -18,8 +19,8 @@ export class Status {
     this.show("connecting", WORDS.connecting);
   }
 
-  /** Follows a provider; one that the server has shut out for good stays so. */
-  follow(provider: WebsocketProvider): void {
+  /** Follows a provider; one that the server has shut out for good stays so, and is told of once. */
+  follow(provider: WebsocketProvider, onRefused: () => void): void {
     let opened = false;
     let refused = false;
     provider.on("sync", (synced: boolean) => {
@@ -34,7 +35,9 @@ export class Status {
     provider.on("connection-close", (event: CloseEvent | null) => {
       if (event === null || event.code < FINAL_FIRST || event.code > FINAL_LAST) return;
       refused = true;
-      this.show("refused", event.reason || "The server has closed this document for you");
+      const reason = event.reason || "The server has closed this document for you";
+      this.show("refused", opened ? `${reason}. ${WORDS.refused}` : reason);
+      onRefused();
     });
   }
 
