@@ -122,12 +122,7 @@ class Rooms:
             self._drop(name, slot)
             slot = None
         if slot is None:
-            if len(self._slots) >= self._settings.rooms_max and not self._evict():
-                raise errors.ResourceExhausted(
-                    "TOO_MANY_DOCUMENTS",
-                    "Too many documents are open here; try again shortly",
-                    metadata={"limit": str(self._settings.rooms_max)},
-                )
+            self._make_room(name.namespace)
             slot = self._slots[name] = _Slot()
             slot.loading = asyncio.create_task(self._load(name, slot), name=f"load {name.key}")
         if slot.room is None:
@@ -242,12 +237,36 @@ class Rooms:
             return True
         return now - room.changed_at >= self._settings.quiet_seconds
 
-    def _evict(self) -> bool:
-        """Let go of the document that is unused for longest and stored; whether there was one."""
+    def _make_room(self, namespace: str) -> None:
+        """See that one more document of a namespace may be in memory, or raise."""
+        most = self._settings.rooms_max_per_namespace
+        # Counted where a document is loaded, which costs far more.
+        used = sum(name.namespace == namespace for name in self._slots)
+        if used >= most and not self._evict(namespace):
+            raise errors.ResourceExhausted(
+                "TOO_MANY_DOCUMENTS",
+                f"Namespace {namespace} has {most} documents open here, its share; "
+                "close some, or try again shortly",
+                metadata={"limit": str(most), "namespace": namespace},
+            )
+        if len(self._slots) >= self._settings.rooms_max and not self._evict():
+            raise errors.ResourceExhausted(
+                "TOO_MANY_DOCUMENTS",
+                "Too many documents are open here; try again shortly",
+                metadata={"limit": str(self._settings.rooms_max)},
+            )
+
+    def _evict(self, namespace: str | None = None) -> bool:
+        """Let go of the document that is unused for longest and stored; whether there was one.
+
+        Args:
+            namespace: Whose document gives way; None for anybody's.
+        """
         unused = [
             (slot.room.used_at, name)
             for name, slot in self._slots.items()
             if slot.room is not None
+            and namespace in (None, name.namespace)
             and not (slot.room.holders or slot.awaited or slot.storing)
             and slot.room.settled
             and not slot.room.history.entries_since

@@ -1,5 +1,6 @@
 """Settings of the collaboration service."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,6 +43,10 @@ class CollaborationSettings(ServiceSettings):
 
     rooms_max: int = Field(default=5000, ge=1)
     """Documents in memory at all; opening one more is refused."""
+
+    rooms_namespace_share: float = Field(default=0.8, gt=0, le=1)
+    """Share of `rooms_max` that the documents of one namespace may take, rounded up: one namespace
+    alone never fills a replica. 1 where there is only one."""
 
     quiet_seconds: float = Field(default=5.0, gt=0)
     """A document without edits for so long is stored as a snapshot."""
@@ -158,6 +163,11 @@ class CollaborationSettings(ServiceSettings):
 
     commit_lease: float = Field(default=15.0, gt=0)
     """Seconds until another replica takes over a project from one that died committing it."""
+
+    @property
+    def rooms_max_per_namespace(self) -> int:
+        """Documents of one namespace in memory at all."""
+        return math.ceil(self.rooms_max * self.rooms_namespace_share)
 
     @property
     def repository_root(self) -> Path:

@@ -119,3 +119,20 @@ async def test_what_nobody_uses_makes_room(parts: rig.Parts) -> None:
         async with service.editor("a.txt"), service.editor("b.txt"):
             detail = await rig.refusal(service.get("c.txt"))
             assert detail.code == "TOO_MANY_DOCUMENTS"
+
+
+async def test_one_namespace_does_not_fill_a_replica(parts: rig.Parts) -> None:
+    """A namespace at its share is refused, by name and limit; another one still opens."""
+    async with rig.replica(parts, rooms_max=3, rooms_namespace_share=0.5) as service:
+        for path in ("a.txt", "b.txt", "c.txt"):
+            await service.open(path, path)
+        other = pb.OpenDocumentRequest(
+            name=parts.name("a.txt", namespace="other"), initial_content="other"
+        )
+        async with service.editor("a.txt"), service.editor("b.txt"):
+            detail = await rig.refusal(service.get("c.txt"))
+            assert detail.code == "TOO_MANY_DOCUMENTS"
+            assert dict(detail.metadata) == {"limit": "2", "namespace": "default"}
+            opened = await service.stub.OpenDocument(other, metadata=service.metadata, timeout=20)
+            assert (opened.name.namespace, opened.length) == ("other", len("other"))
+        assert (await service.get("c.txt")).text == "c.txt"
