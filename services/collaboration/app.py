@@ -58,6 +58,7 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
     limits = Limits(
         document_bytes=settings.document_max_bytes,
         update_bytes=settings.update_max_bytes,
+        awareness_bytes=settings.awareness_max_bytes,
         backlog_bytes=settings.backlog_bytes,
         log_tick=settings.log_tick,
         log_give_up=settings.log_give_up,

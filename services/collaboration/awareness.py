@@ -67,9 +67,16 @@ def read(update: bytes) -> list[Said]:
 
 
 class Awareness:
-    """The states of one document's clients."""
+    """The states of one document's clients.
 
-    def __init__(self) -> None:
+    Past the budget a state is not taken if it is larger than an equal share of it
+    (`max_bytes` / `MAX_CLIENTS`): who says little is always heard, and all states together have
+    at most twice the budget.
+    """
+
+    def __init__(self, max_bytes: int = 4 * 1024**2) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._states: dict[int, _State] = {}
         self.version = 0
         """Counts changes; a reader remembers it to ask for what came since."""
@@ -92,6 +99,8 @@ class Awareness:
             ):
                 if one.clock == known.clock:
                     known.renewed = now
+                continue
+            if self._exceeds(one, known):
                 continue
             self._put(one.client, one.clock, one.content, now)
             changed.append(one.client)
@@ -118,6 +127,7 @@ class Awareness:
         for client, one in list(self._states.items()):
             # Kept for a while after it is gone: its last words may still be on their way.
             if one.content == _GONE and now - one.renewed > 2 * seconds:
+                self._bytes -= len(one.encoded)
                 del self._states[client]
         return self.forget(old, now)
 
@@ -141,9 +151,17 @@ class Awareness:
         found = [self._states[client].encoded for client in clients if client in self._states]
         return ywire.write_uint(len(found)) + b"".join(found)
 
+    def _exceeds(self, said: Said, known: _State | None) -> bool:
+        size, before = len(said.content), len(known.encoded) if known is not None else 0
+        if size <= max(self._max_bytes // MAX_CLIENTS, len(_GONE)):
+            return False
+        return self._bytes - before + size > self._max_bytes
+
     def _put(self, client: int, clock: int, content: bytes, now: float) -> None:
         self.version += 1
         encoded = ywire.write_uint(client) + ywire.write_uint(clock) + ywire.write_bytes(content)
         # Popped first, so that the newest come last.
-        self._states.pop(client, None)
+        if (before := self._states.pop(client, None)) is not None:
+            self._bytes -= len(before.encoded)
+        self._bytes += len(encoded)
         self._states[client] = _State(clock, content, now, self.version, encoded)

@@ -46,6 +46,8 @@ class Limits:
     """Largest state, about."""
     update_bytes: int
     """Largest update."""
+    awareness_bytes: int
+    """Cursors of all clients, about."""
     backlog_bytes: int
     """Edits kept for the slowest client."""
     log_tick: float
@@ -76,7 +78,7 @@ class Room:
         self.updated_at = updated_at
         """When it last changed, in milliseconds since 1970."""
         self.history = kept
-        self.awareness = awareness.Awareness()
+        self.awareness = awareness.Awareness(limits.awareness_bytes)
         self.segments = segments.Segments(limits.backlog_bytes)
         self.subscribers: set[Subscriber] = set()
         self.holders = 0

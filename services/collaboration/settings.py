@@ -86,6 +86,10 @@ class CollaborationSettings(ServiceSettings):
     awareness_seconds: float = Field(default=30.0, gt=0)
     """A cursor that is not renewed for so long is gone (y-protocols)."""
 
+    awareness_max_bytes: int = Field(default=4 * _MIB, ge=1024)
+    """Bytes of all cursors of a document; past it, a state larger than an equal share among the
+    most clients there may be (419 bytes by default) is not taken."""
+
     collaboration_enabled: Annotated[bool, Configured("collaboration.enabled")] = True
     """Whether documents can be edited together (specification, collaboration)."""
 

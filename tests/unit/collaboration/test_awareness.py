@@ -44,3 +44,16 @@ def test_news_cost_what_is_new() -> None:
     assert counting.looked <= 3
     assert awareness.since(awareness.version) == []
     assert len(awareness.since(0)) == 1000
+
+
+def test_past_the_budget_only_who_says_much_is_not_heard() -> None:
+    """Large states stop at the budget; a small one is taken still, and space given back is used."""
+    awareness = Awareness(1_000_000)
+    large = b'"' + b"x" * 9_998 + b'"'
+    taken = awareness.apply([Said(client, 1, large) for client in range(1, 201)], 0.0)
+    assert 90 < len(taken) < 100
+    assert len(awareness.everything()) < 1_000_000
+    assert awareness.apply([Said(1001, 1, b'{"user":"ada"}')], 0.0) == [1001]
+    assert awareness.apply([Said(200, 2, large)], 0.0) == []
+    awareness.forget([1, 2], 0.0)
+    assert awareness.apply([Said(200, 3, large)], 0.0) == [200]

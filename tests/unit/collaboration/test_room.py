@@ -27,6 +27,7 @@ _START = datetime.datetime.now(datetime.UTC)
 _LIMITS = Limits(
     document_bytes=10**7,
     update_bytes=10**6,
+    awareness_bytes=4 * 10**6,
     backlog_bytes=10**6,
     log_tick=0.01,
     log_give_up=1.0,
