@@ -26,7 +26,12 @@ from services.collaboration.yjs import _Client
 from tests.integration.collaboration import rig
 
 _LIMITS = Limits(
-    document_bytes=10**7, update_bytes=10**6, backlog_bytes=10**6, log_tick=0.01, log_give_up=60.0
+    document_bytes=10**7,
+    update_bytes=10**6,
+    awareness_bytes=4 * 10**6,
+    backlog_bytes=10**6,
+    log_tick=0.01,
+    log_give_up=60.0,
 )
 
 
