@@ -148,6 +148,7 @@ def client(room: Room, transport: asyncio.Transport, settings: CollaborationSett
         compare_after=60.0,
         pace=0.0,
         share=Share(share=1.0, credit=1.0),
+        most=4 * 1024**2,
     )
 
 
