@@ -8,7 +8,7 @@ import dataclasses
 
 import pycrdt
 
-from services.collaboration import text
+from services.collaboration import epochs, text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,10 +144,15 @@ def content(doc: "pycrdt.Doc[pycrdt.Text]") -> str:
     return str(doc.get(text.ROOT, type=pycrdt.Text))
 
 
-def seed(initial: str) -> bytes:
-    """Return the first state of a document with a text."""
-    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+def seed(initial: str, epoch: str = "") -> bytes:
+    """Return the first state of a document with a text, begun by the epoch's own client.
+
+    It always holds an edit, if only one that is gone: a history without any could not be told from
+    another.
+    """
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=epochs.first_client(epoch))
     root = doc.get(text.ROOT, type=pycrdt.Text)
-    if initial:
-        root.insert(0, initial)
+    root.insert(0, initial or "-")
+    if not initial:
+        del root[0:1]
     return doc.get_update()

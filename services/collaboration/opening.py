@@ -38,16 +38,17 @@ class Opening:
         """
         if await self._store.generation(name):
             return False
+        epoch = uuid.uuid4().hex
         snapshot = Snapshot(
             revision=1,
             sequence=0,
             stream="",
-            state=history.seed(content),
+            state=history.seed(content, epoch),
             length=len(content),
         )
         await self._announce(name, author)
         now = int(clock.now().timestamp() * 1000)
-        created = await self._store.create(name, uuid.uuid4().hex, snapshot, now)
+        created = await self._store.create(name, epoch, snapshot, now)
         if created:
             await self._created(name, author)
         return created

@@ -11,7 +11,7 @@ from typing import Any
 import pycrdt
 
 from services.chassis import errors
-from services.collaboration import text, updates, ywire
+from services.collaboration import epochs, text, updates, ywire
 from services.collaboration.rebase import Splice
 
 _EMPTY = b"\x00\x00"
@@ -25,8 +25,9 @@ class Broken(Exception):  # noqa: N818 - what happened to it
 class Replica:
     """One Yjs document and its text."""
 
-    def __init__(self, doc: "pycrdt.Doc[pycrdt.Text]") -> None:
+    def __init__(self, doc: "pycrdt.Doc[pycrdt.Text]", epoch: str = "") -> None:
         self._doc = doc
+        self._epoch = epoch
         self._root = doc.get(text.ROOT, type=pycrdt.Text)
         self._new: list[bytes] = []
         self._subscription = doc.observe(self._observe)
@@ -52,13 +53,15 @@ class Replica:
 
         Raises:
             errors.InvalidArgument: The state vector is none (INVALID_STATE_VECTOR).
+            errors.FailedPrecondition: It is another history's (EPOCH_MISMATCH).
         """
         try:
-            ywire.read_state_vector(state_vector)
+            known = ywire.read_state_vector(state_vector)
         except ywire.Malformed as error:
             raise errors.InvalidArgument(
                 "INVALID_STATE_VECTOR", f"The state vector cannot be read: {error}"
             ) from None
+        epochs.check(known, self._epoch)
         found: bytes = self._guarded(lambda: self._doc.get_update(state_vector))
         return found
 
@@ -73,12 +76,15 @@ class Replica:
 
         Raises:
             errors.InvalidArgument: It is no update (INVALID_UPDATE); nothing has changed.
+            errors.FailedPrecondition: It is another history's (EPOCH_MISMATCH); the same.
             Broken: The document has to be made again.
         """
         try:
             extent = updates.measure(update)
         except ywire.Malformed as error:
             raise _unreadable(error) from None
+        epochs.check(extent.edits, self._epoch)
+        epochs.check(extent.deletions, self._epoch)
         new = self._change(lambda: self._doc.apply_update(update))
         return new, new == update or extent.within(ywire.read_state_vector(self.state_vector()))
 

@@ -96,7 +96,7 @@ class Room:
         """When somebody last used it, by the loop's clock."""
         self.changed_at = self._loop.time()
         """When it last changed, by the loop's clock."""
-        self._replica = Replica(kept.document(kept.revision))
+        self._replica = Replica(kept.document(kept.revision), epoch)
         self._loose = 0
         self._parts: dict[str, tuple[float, list[Entry]]] = {}
         self._expected: dict[str, Receipt] = {}
@@ -276,7 +276,7 @@ class Room:
         All edits made in forks are of one client, which may not make two at once: `apart`.
         """
         self._apart_id = self._apart_id or random.getrandbits(_CLIENT_BITS) + 1
-        return Replica(self.history.document(self.revision, self._apart_id))
+        return Replica(self.history.document(self.revision, self._apart_id), self.epoch)
 
     def expect(self, draft_id: str, receipt: Receipt) -> None:
         """Have somebody told when an entry is here."""
@@ -431,7 +431,7 @@ class Room:
         with stored.transaction():
             for update in self._outbox.updates():
                 stored.apply_update(update)
-        self._replica = Replica(stored)
+        self._replica = Replica(stored, self.epoch)
 
     def _assemble(self, one: Entry) -> bytes | None:
         """Return an entry's update, when all its parts are here."""

@@ -13,6 +13,7 @@ from services.chassis import authentication, cancellation, errors, identity, lif
 from services.chassis.validation import Violations
 from services.collaboration import (
     access,
+    epochs,
     frames,
     joining,
     measures,
@@ -375,9 +376,4 @@ def check_epoch(room: Room, epoch: str) -> None:
         errors.FailedPrecondition: It holds another one (EPOCH_MISMATCH): it must not be merged.
     """
     if epoch and epoch != room.epoch:
-        raise errors.FailedPrecondition(
-            "EPOCH_MISMATCH",
-            "You hold another history of this document: take the new state, and apply your own "
-            "changes again as text",
-            metadata={"epoch": room.epoch},
-        )
+        raise epochs.mismatch(room.epoch)

@@ -57,6 +57,7 @@ _CODES: Mapping[type[errors.DomainError], int] = {
 }
 _CODES_OF: Mapping[str, int] = {
     "UPDATE_TOO_LARGE": 4413,
+    "EPOCH_MISMATCH": 4409,
     # Here and now: another replica, or a later moment, may have room.
     "TOO_MANY_DOCUMENTS": 4503,
 }

@@ -26,36 +26,55 @@ from tests.integration.instance.rig import until
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
 
+_STARTS = 3
+_CANNOT_START = 1
+"""How a service ends that cannot start (`lifecycle.run`)."""
+
 
 class Process:
     """One replica."""
 
     def __init__(self, parts: rig.Parts, **over: Any) -> None:
-        self.port = ports.any_free_port()
-        self._http_port = ports.any_free_port()
-        settings = parts.settings(
-            **{**over, "port": self.port, "http_port": self._http_port, "web_port": 0}
-        )
-        given = settings.model_dump(mode="json", exclude_unset=True)
-        self._environment = {name.upper(): str(value) for name, value in given.items()}
+        self._parts = parts
+        self._over = over
+        self.port = 0
         self._running: multiprocessing.process.BaseProcess | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready."""
-        self._running = _FORKS.Process(target=_serve, args=(self._environment,), daemon=True)
-        await asyncio.to_thread(self._running.start)
+        """Start it and wait until it is ready; where it was before, or where there is room."""
+        known = self.port
+        for _ in range(_STARTS):
+            self.port = known or ports.any_free_port()
+            code = await self._started()
+            if code is None:
+                return
+            await self._ended()
+            assert code == _CANNOT_START, f"the service ended by itself: {code}"
+        raise AssertionError("there is no port to be had")
+
+    async def _started(self) -> int | None:
+        """Start it and wait until it is ready, or has ended; gives with which code it has."""
+        http_port = ports.any_free_port()
+        settings = self._parts.settings(
+            **{**self._over, "port": self.port, "http_port": http_port, "web_port": 0}
+        )
+        given = settings.model_dump(mode="json", exclude_unset=True)
+        environment = {name.upper(): str(value) for name, value in given.items()}
+        running = _FORKS.Process(target=_serve, args=(environment,), daemon=True)
+        self._running = running
+        await asyncio.to_thread(running.start)
         async with aiohttp.ClientSession() as session:
 
             async def ready() -> bool:
-                assert self._running is not None
-                assert self._running.exitcode is None, "the service ended by itself"
+                if running.exitcode is not None:
+                    return True
                 with contextlib.suppress(aiohttp.ClientError):
-                    url = f"http://127.0.0.1:{self._http_port}/ready"
-                    async with session.get(url) as answer:
+                    async with session.get(f"http://127.0.0.1:{http_port}/ready") as answer:
                         return answer.status == 200
                 return False
 
             await until(ready, "the service is ready", 60)
+        return running.exitcode
 
     def memory(self) -> int:
         """Tell how many bytes of memory it has."""

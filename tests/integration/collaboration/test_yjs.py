@@ -10,6 +10,7 @@ import aiohttp
 import codestudio
 import pycrdt
 import pytest
+from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 
 from services.chassis import authentication
 from services.collaboration import history, yframes, ywire
@@ -255,14 +256,14 @@ async def test_a_slow_reader_is_given_everything_in_the_end(parts: rig.Parts) ->
         rig.replica(parts, backlog_bytes=20_000, flush_per_stream=0, flush_per_socket=0) as service,
         aiohttp.ClientSession() as session,
     ):
-        await service.open("a.txt", "")
+        opened = await service.open("a.txt", "")
         socket = await _connect(session, service)
         async with service.editor("a.txt") as ada:
             for number in range(200):
                 ada.insert(len(ada.text), f"{number:03}" + "x" * 10_000)
                 await asyncio.sleep(0.001)
             await ada.stored()
-            doc = history.replay(history.seed(""), [])
+            doc = history.replay(history.seed("", opened.epoch), [])
             async with asyncio.timeout(20):
                 while history.content(doc) != ada.text:
                     message = await socket.receive()
@@ -328,6 +329,31 @@ async def _until_frame(socket: aiohttp.ClientWebSocketResponse, kind: int) -> No
     async with asyncio.timeout(10):
         while (await socket.receive_bytes())[:2] != bytes((yframes.SYNC, kind)):
             pass
+
+
+async def test_another_history_is_never_merged(service: rig.Replica, node_folder: Path) -> None:
+    """Who was away while the document was deleted and begun anew, empty or not, is told."""
+    name = service.parts.name("a.txt")
+    for content in ("", "new\n"):
+        await service.open("a.txt", "")
+        place = room(service, "a.txt")
+        async with node(node_folder, url(service), place, service.parts.token("ada")) as ada:
+            assert await ada("synced")
+            await ada("insert", at=0, what="old")
+            async with service.editor("a.txt", user="bob") as bob:
+                await bob.until(lambda bob=bob: bob.text == "old")
+            await ada("offline")
+            await ada("insert", at=3, what=" and offline")
+            request = pb.DeleteDocumentRequest(name=name)
+            await service.stub.DeleteDocument(request, metadata=service.metadata, timeout=20)
+            await service.open("a.txt", content)
+            await ada("online")
+            code, reason = await ada("refused")
+            assert (code, reason.partition(":")[0]) == (4409, "EPOCH_MISMATCH")
+            assert not await ada("reconnecting")
+            assert await ada("text") == "old and offline"
+        assert (await service.get("a.txt")).text == content
+        await service.stub.DeleteDocument(request, metadata=service.metadata, timeout=20)
 
 
 def test_the_texts_name() -> None:

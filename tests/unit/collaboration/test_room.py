@@ -9,7 +9,7 @@ from typing import Any
 
 import pycrdt
 
-from services.chassis import connectors
+from services.chassis import clock, connectors
 from services.collaboration import awareness, history, presence, ywire
 from services.collaboration.entry import Author, Entry
 from services.collaboration.history import Checkpoint, History
@@ -23,7 +23,6 @@ from services.collaboration.store import Store
 from services.collaboration.subscriber import Subscriber
 
 _NAME = Name("default", "p", "a.txt")
-_START = datetime.datetime.now(datetime.UTC)
 _LIMITS = Limits(
     document_bytes=10**7,
     update_bytes=10**6,
@@ -75,7 +74,7 @@ def _entry(sequence: int, update: bytes, **over: Any) -> Entry:
         "authors": (),
         "sources": (),
         "requests": (),
-        "time": _START,
+        "time": clock.now(),
     }
     return Entry(**{**given, **over})
 
@@ -111,7 +110,7 @@ async def test_an_orphaned_part_does_not_hold_a_document_for_ever() -> None:
     async with _room() as room:
         room.entered(_entry(1, b"half", id="x", parts=2))
         assert not room.whole
-        later = _START + datetime.timedelta(seconds=300)
+        later = clock.now() + datetime.timedelta(seconds=300)
         room.entered(_entry(2, _update("later"), time=later))
         assert room.whole
         # What comes without its beginning is nothing either.
@@ -126,10 +125,10 @@ async def test_an_orphaned_part_does_not_hold_a_document_for_ever() -> None:
 async def test_an_orphaned_part_that_loads_holds_no_document() -> None:
     """Its replica died long before: nothing is to be waited for, not even after loading."""
     async with _room() as room:
-        before = _START - datetime.timedelta(seconds=300)
+        before = clock.now() - datetime.timedelta(seconds=300)
         room.entered(_entry(1, b"half", id="x", parts=2, time=before))
         assert room.whole
-        room.entered(_entry(2, b"half", id="y", parts=2, time=_START))
+        room.entered(_entry(2, b"half", id="y", parts=2))
         assert not room.whole
 
 
@@ -138,7 +137,7 @@ async def test_old_parts_that_load_are_put_together() -> None:
     async with _room() as room:
         large = _update("large")
         room.entered(_entry(1, large[:5], id="x", parts=2))
-        after = _START + datetime.timedelta(seconds=60)
+        after = clock.now() + datetime.timedelta(seconds=60)
         room.entered(_entry(2, large[5:], id="x", part=1, parts=2, time=after))
         assert (room.text, room.whole) == ("large", True)
 

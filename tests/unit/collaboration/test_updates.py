@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.chassis import errors
-from services.collaboration import history, updates, ywire
+from services.collaboration import epochs, history, updates, ywire
 from services.collaboration.replica import Replica
 
 
@@ -100,3 +100,24 @@ def test_early_ones_wait() -> None:
     assert other.apply(new) == (new, True)
     assert other.text == replica.text == "two three "
     assert replica.apply(second) == (b"", True)
+
+
+@pytest.mark.parametrize("content", ["", "old"])
+def test_another_history_is_told_by_who_began_it(content: str) -> None:
+    """By its state vector and by edits and deletions of it; also where it began empty."""
+    other = Replica(history.replay(history.seed(content, "other"), []), "other")
+    replica = Replica(history.replay(history.seed("new", "own"), []), "own")
+    before = replica.state()
+    update = other.state()
+    for refuse in (
+        lambda: replica.missing(other.state_vector()),
+        lambda: replica.apply(update),
+        lambda: replica.apply(
+            b"\x00\x01" + ywire.write_uint(epochs.first_client("other")) + b"\x01\x00\x01"
+        ),
+    ):
+        with pytest.raises(errors.FailedPrecondition, match="another history") as refused:
+            refuse()
+        assert refused.value.metadata == {"epoch": "own"}
+    assert replica.state() == before
+    assert replica.missing(replica.state_vector())

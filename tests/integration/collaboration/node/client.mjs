@@ -48,6 +48,10 @@ const orders = {
   people: ({ count }) => until(() => provider.awareness.getStates().size === count),
   states: () => [...provider.awareness.getStates().values()],
   closed: async () => ((await until(() => closes.length > 0)) ? closes[0] : null),
+  refused: async () => {
+    const final = () => closes.find(([code]) => code >= 4400 && code < 4500);
+    return (await until(final)) ? final() : null;
+  },
   reconnecting: () => provider.shouldConnect,
   offline: () => provider.disconnect(),
   online: () => provider.connect(),
