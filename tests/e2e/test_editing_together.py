@@ -164,8 +164,11 @@ async def test_lines_that_end_in_crlf(stack: Stack, people: People, path: str) -
             for key in keys:
                 await page.keyboard.press(key)
             await _same(pages, keys[-1])
-        assert await _same(pages) == "onea\nbcdtwo+three!\n#"
-        wanted = "onea\r\nbcdtwo+three!\r\n#"
+        # Right of a line's end is that line, not the next.
+        await ada.locator(".cm-line").first.click()
+        await ada.keyboard.press("=")
+        assert await _same(pages, "=") == "onea=\nbcdtwo+three!\n#"
+        wanted = "onea=\r\nbcdtwo+three!\r\n#"
         async with asyncio.timeout(_SECONDS / 1000):
             while (await client.documents.get(project, name, namespace)).text != wanted:
                 await asyncio.sleep(0.1)

@@ -1,7 +1,7 @@
 // Documents whose lines end in CRLF: their carriage returns are part of the text for everyone who
 // edits it, so here too, but nobody sees them or has to step over them.
 
-import { type ChangeSpec, EditorState, type Extension, RangeSetBuilder, type Text } from "@codemirror/state";
+import { type ChangeSpec, EditorSelection, EditorState, type Extension, RangeSetBuilder, type Text } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView } from "@codemirror/view";
 import { ySyncAnnotation } from "y-codemirror.next";
 
@@ -58,12 +58,30 @@ const whole = EditorState.transactionFilter.of((transaction) => {
   return changes.size ? [transaction, { changes: [...changes.values()], sequential: true }] : transaction;
 });
 
+// The keyboard steps over a whole CRLF. The pointer, right of a line's end, means before it: the
+// middle of a range that is stepped over would be taken for its end, which is the next line.
+let stepped = 1;
+const steps = EditorView.domEventHandlers({
+  mousedown: () => void (stepped = 0),
+  keydown: () => void (stepped = 1),
+});
+
+const pointed = EditorState.transactionFilter.of((transaction) => {
+  const { selection, newDoc } = transaction;
+  if (!selection || !transaction.isUserEvent("select.pointer")) return transaction;
+  const before = (at: number) => (newDoc.sliceString(at - 1, at + 1) === "\r\n" ? at - 1 : at);
+  const ranges = selection.ranges.map((range) => EditorSelection.range(before(range.anchor), before(range.head)));
+  return [transaction, { selection: EditorSelection.create(ranges, selection.mainIndex) }];
+});
+
 /** Counts a line break as the text does, whatever it is, and keeps to what the document uses. */
 export const lineBreaks: Extension = [
   // By itself CodeMirror takes CRLF for one character, which in the text are two.
   EditorState.lineSeparator.of("\n"),
   EditorView.clipboardInputFilter.of((text) => text.replace(/\r\n?/g, "\n")),
   EditorView.decorations.of((view) => returns(view, 0)),
-  EditorView.atomicRanges.of((view) => returns(view, 1)),
+  EditorView.atomicRanges.of((view) => returns(view, stepped)),
+  steps,
+  pointed,
   whole,
 ];
