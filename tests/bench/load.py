@@ -25,6 +25,7 @@ import psutil
 import pycrdt
 from codestudio.collaboration.v1 import collaborate_pb2, document_pb2
 
+from services.collaboration import ywire
 from tests.bench import wire
 
 _NUMBER = re.compile(rb"<(\d{7})>")
@@ -99,10 +100,10 @@ async def websocket(plan: dict[str, Any], room: str, on_message: wire.OnMessage 
     prefix = b""
     if plan["kind"] == "hocuspocus":
         # It names the document in every message, and wants to hear a token first.
-        prefix = wire.sized(room.encode())
-        socket.send(prefix + b"\x02\x00" + wire.sized(b"token"))
+        prefix = ywire.write_bytes(room.encode())
+        socket.send(prefix + b"\x02\x00" + ywire.write_bytes(b"token"))
     socket.send(prefix + b"\x00\x00\x01\x00")
-    return lambda update: socket.send(prefix + b"\x00\x02" + wire.sized(update))
+    return lambda update: socket.send(prefix + b"\x00\x02" + ywire.write_bytes(update))
 
 
 async def stream(plan: dict[str, Any], room: str, on_message: wire.OnMessage | None) -> Send:

@@ -8,6 +8,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from services.collaboration import ywire
+
 OnMessage = Callable[[bytes], None]
 """Takes a message; None throws them away unread."""
 
@@ -179,19 +181,4 @@ def _string(content: bytes) -> bytes:
     length = len(content)
     if length < 127:
         return bytes((length,)) + content
-    return b"\x7f" + varint(length - 127) + content
-
-
-def varint(number: int) -> bytes:
-    """Return a number in groups of seven bits, the lowest first."""
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def sized(content: bytes) -> bytes:
-    """Return bytes behind their length."""
-    return varint(len(content)) + content
+    return b"\x7f" + ywire.write_uint(length - 127) + content
