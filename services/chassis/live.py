@@ -223,8 +223,14 @@ class Live(Generic[Settings]):
         if not known or self._settled.is_set():
             return
         if text:
-            kept = json_format.Parse(text, config_service_pb2.Configuration())
-            self.apply(kept, recalled=True)
+            try:
+                kept = json_format.Parse(
+                    text, config_service_pb2.Configuration(), ignore_unknown_fields=True
+                )
+            except json_format.ParseError as error:
+                _log.warning("configuration that was kept cannot be read", why=str(error))
+            else:
+                self.apply(kept, recalled=True)
         self._settled.set()
 
     async def _of_redis(self, answer: Awaitable[Any]) -> tuple[bool, Any]:

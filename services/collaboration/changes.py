@@ -179,7 +179,11 @@ class Changes:
         await self._outcomes.passed(one.entry for one in seen if one.entry is not None)
         # All of this is noted, so it may be cut; and before it counts as done, so that it is.
         for name in {one.entry.name for one in seen if one.entry and one.entry.deleted}:
-            await self._code.clear(name)
+            try:
+                await self._code.clear(name)
+            except (nats.errors.Error, OSError, TimeoutError) as error:
+                # Only room is lost, until the name's next deletion; the others are not held up.
+                _log.warning("deleted history is not cut off", document=name.key, why=repr(error))
         await self._records.move(identity, seen[-1].sequence)
 
     async def _changed(self, identity: str, name: Name, entries: Sequence[Entry]) -> None:

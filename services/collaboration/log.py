@@ -41,6 +41,8 @@ _DUPLICATE = 10201
 """JetStream's code for a batch with a message that is stored already."""
 _BATCHES_AT_ONCE = 16
 """JetStream takes 50 batches of a stream at once, of all replicas."""
+_BATCH = 1000
+"""Messages JetStream takes in one batch (ADR-50)."""
 _WRONG_LAST = 10071
 """JetStream's code for a message that is not the next one, as was required of it."""
 _CHECK_EVERY = 2.0
@@ -171,6 +173,7 @@ class Log:
             drafts: Names, epochs and updates.
 
         Raises:
+            errors.InvalidArgument: They are more than can be stored together (TOO_MANY_CHANGES).
             nats.errors.Error: NATS cannot be reached, or refuses.
         """
         messages = [
@@ -178,6 +181,13 @@ class Log:
             for name, epoch, draft in drafts
             for message in self._messages(name, epoch, draft)
         ]
+        if len(messages) > _BATCH:
+            raise errors.InvalidArgument(
+                "TOO_MANY_CHANGES",
+                f"The changes are {len(messages)} messages of the log, and at most {_BATCH} can be "
+                "stored together: ask for fewer at once",
+                metadata={"limit": str(_BATCH)},
+            )
         batch = uuid.uuid4().hex
         async with self._batches, asyncio.timeout(self._timeout):
             for number, message in enumerate(messages, 1):

@@ -9,18 +9,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from services.chassis import connectors
+from services.chassis.scripts import Call, Script, Scripts
 from services.collaboration.entry import Entry
 
 KEPT = 24 * 3600
 """Seconds for which a request is remembered, from its first attempt."""
 
-_NOTE = """
+_NOTE = Script.of("""
 local note = redis.call('GET', KEYS[1])
 if not note or cjson.decode(note)['results'] then return 0 end
 redis.call('SADD', KEYS[2], ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[2])
 return 1
-"""
+""")
 
 
 def note_key(request: str) -> str:
@@ -29,7 +30,8 @@ def note_key(request: str) -> str:
 
 
 def _stored_key(request: str) -> str:
-    return f"sync_stored:{request}"
+    # On one node of a cluster with the note: the script reads the one and writes the other.
+    return f"sync_stored:{{{note_key(request)}}}"
 
 
 class Outcomes:
@@ -37,24 +39,20 @@ class Outcomes:
 
     def __init__(self, *, redis: connectors.Redis) -> None:
         self._redis = redis
-        self._note: Any = redis.client.register_script(_NOTE)
+        self._scripts = Scripts(redis=redis)
 
     async def passed(self, entries: Iterable[Entry]) -> None:
         """Take note of entries, before they may be cut off the log."""
-        async with self._redis.client.pipeline(transaction=False) as commands:
-            for one in entries:
+        await self._scripts.run_all(
+            [
+                # Kept longer than the note, whose time began before.
+                Call(_NOTE, [note_key(request), _stored_key(request)], [one.name.key, 2 * KEPT])
+                for one in entries
                 # Of a large entry only the last part says that it is whole.
-                if one.part != one.parts - 1:
-                    continue
-                for request in one.requests:
-                    await self._note(
-                        keys=[note_key(request), _stored_key(request)],
-                        # Longer than the note, whose time began before.
-                        args=[one.name.key, 2 * KEPT],
-                        client=commands,
-                    )
-            if len(commands):
-                await commands.execute()
+                if one.part == one.parts - 1
+                for request in one.requests
+            ]
+        )
 
     async def stored(self, request: str) -> set[str]:
         """Return the keys of the documents that are known to have a request's edits."""

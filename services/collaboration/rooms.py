@@ -257,25 +257,40 @@ class Rooms:
             )
 
     def _evict(self, namespace: str | None = None) -> bool:
-        """Let go of the document that is unused for longest and stored; whether there was one.
+        """Let go of the document that is unused for longest; whether there was one.
+
+        One that has a snapshot of its newest entry goes before one that is yet to be stored.
 
         Args:
             namespace: Whose document gives way; None for anybody's.
         """
         unused = [
-            (slot.room.used_at, name)
+            (slot.room.history.entries_since > 0, slot.room.used_at, name)
             for name, slot in self._slots.items()
             if slot.room is not None
             and namespace in (None, name.namespace)
             and not (slot.room.holders or slot.awaited or slot.storing)
             and slot.room.settled
-            and not slot.room.history.entries_since
+            and slot.room.whole
         ]
         if not unused:
             return False
-        _, name = min(unused, key=lambda one: one[0])
-        self._drop(name, self._slots[name])
+        unstored, _, name = min(unused, key=lambda one: one[:2])
+        slot = self._slots[name]
+        if unstored:
+            # What the log has since is stored from here; who loads it meanwhile reads the log.
+            del self._slots[name]
+            self._begin(self._put_away(slot))
+        else:
+            self._drop(name, slot)
         return True
+
+    async def _put_away(self, slot: _Slot) -> None:
+        assert slot.room is not None
+        try:
+            await self._snapshot(slot, slot.room)
+        finally:
+            await self._end(slot)
 
     async def _let_go(self, name: Name, slot: _Slot) -> None:
         """Store a document and let go of it, unless somebody came meanwhile."""

@@ -122,10 +122,13 @@ class Session:
                     self._sent = answered
                     self._bound()
                     self._sent_at = self._loop.time()
-                if self._over:
-                    return
+                    if draining.done() or self._standing.ended is not None:
+                        # Who takes longer for a frame than a round lasts has always more due.
+                        break
                 if self._standing.ended is not None:
                     yield frames.error(0, self._standing.ended)
+                    return
+                if self._over:
                     return
                 if draining.done():
                     yield frames.error(

@@ -296,6 +296,9 @@ class _Client:
                         # the room, and leaves as one frame.
                         await self._socket.send_bytes(frame)
                     self._sent_at = loop.time()
+                    if draining.done() or self._standing.ended is not None:
+                        # Who takes longer for a frame than a round lasts has always more due.
+                        break
                 if self._over or self._error is not None:
                     return
                 if self._standing.ended is not None:

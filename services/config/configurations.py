@@ -64,12 +64,12 @@ class Configurations:
             errors.FailedPrecondition: The base does not go with what was set while running
                 (BASE_CONFLICT); says where.
         """
-        known = await self._known(service)
+        known = await self.known(service)
         if wrong := self._view.conflict(service):
             raise _base_conflict(service, wrong)
         return known
 
-    async def _known(self, service: str) -> State:
+    async def known(self, service: str) -> State:
         """Read the settings, also where they are in conflict: to mend them."""
         if self._mongo.ready:
             try:
@@ -94,7 +94,7 @@ class Configurations:
         Raises:
             errors.NotFound: There is no such revision (REVISION_NOT_FOUND).
         """
-        await self._known(service)
+        await self.known(service)
         revision = await self._revision(service, number)
         return merge(SCHEMAS[service], self._view.base, {**self._view.revisions, service: revision})
 
@@ -141,7 +141,7 @@ class Configurations:
     async def validate(self, service: str, values: Mapping[str, Any]) -> list[Violation]:
         """Find everything wrong with nested values on top of those in force."""
         schema = SCHEMAS[service]
-        state = await self._known(service)
+        state = await self.known(service)
         newest = self._view.revisions.get(service, nothing(service))
         asked, wrong = schema.flatten(values)
         taken, more = changes.check(schema, state, asked)
@@ -249,8 +249,8 @@ def _base_conflict(service: str, wrong: Sequence[Violation]) -> errors.FailedPre
     told = "; ".join(f"{one.field}: {one.description}" for one in wrong)
     return errors.FailedPrecondition(
         "BASE_CONFLICT",
-        f"The base documents do not go with what was set of {service} while running: {told}. "
-        "Change one of the two",
+        f"What was set of {service} while running is not accepted, or not with these base "
+        f"documents: {told}. Change one of the two",
         metadata={"service": service},
         violations=wrong,
     )

@@ -45,10 +45,10 @@ class ConfigServicer(config_service_pb2_grpc.ConfigServiceServicer):
     async def ListConfigurations(
         self, request: pb.ListConfigurationsRequest, context: _Context
     ) -> pb.ListConfigurationsResponse:
-        """Return the settings of every service."""
+        """Return the settings of every service, also of one whose base is in conflict."""
         return pb.ListConfigurationsResponse(
             configurations=[
-                translation.configuration(await self._configurations.get(service))
+                translation.configuration(await self._configurations.known(service))
                 for service in sorted(SCHEMAS)
             ]
         )

@@ -33,7 +33,7 @@ class Reservations:
         self._merged = merging.Merged[tuple[context.RequestContext, pb.ReserveQuotaRequest], None](
             self._reserve,
             name="reserve quota",
-            at_once=1,
+            at_once=2,
             most=_MOST,
             refusal=lambda: errors.Unavailable(
                 "QUOTA_OVERLOADED",

@@ -55,6 +55,8 @@ class Archive:
     async def read(self, instance_id: str) -> list[Sample]:
         """Read the samples of an instance, oldest first."""
         with _refusals():
+            if await self._redis.client.type(_KEY + instance_id) not in ("list", "none"):
+                return []  # somebody else's
             texts = await cast("Any", self._redis.client.lrange(_KEY + instance_id, 0, -1))
         return [one for one in map(_decode, texts) if one is not None]
 
@@ -64,6 +66,8 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except ResponseError as error:
+        if isinstance(errors.from_exception(error), errors.Unavailable):
+            raise  # says itself what it is
         raise errors.Unavailable("REDIS_REFUSES", f"Redis refuses: {error}") from error
 
 

@@ -174,6 +174,24 @@ async def test_lines_that_end_in_crlf(stack: Stack, people: People, path: str) -
                 await asyncio.sleep(0.1)
 
 
+async def test_a_click_behind_a_wrapped_row(stack: Stack, people: People, path: str) -> None:
+    """The cursor is in the row that was clicked, not at the beginning of the next."""
+    _, _, namespace, project, name = path.split("/", 4)
+    token = people.user("ada")
+    async with (
+        browser.people(1) as (page,),
+        codestudio.AsyncClient(stack.plan.gateway_url, token=token) as client,
+    ):
+        await client.documents.create(project, name, "word " * 200, namespace)
+        await _open(page, stack, token, path)
+        line = await page.locator(".cm-line").first.bounding_box()
+        assert line is not None
+        await page.mouse.click(line["x"] + line["width"] - 1, line["y"] + 8)
+        cursor = await page.locator(".cm-cursor-primary").bounding_box()
+        assert cursor is not None
+        assert cursor["y"] < line["y"] + 8
+
+
 async def test_a_document_that_is_deleted_takes_no_more(
     stack: Stack, people: People, path: str
 ) -> None:

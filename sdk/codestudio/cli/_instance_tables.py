@@ -45,7 +45,7 @@ def instance(shown: codestudio.Instance) -> None:
             ("state", shown.state),
             ("to be", shown.desired_state if shown.reconciling else ""),
             ("failure", f"{failure.code} at {failure.step}: {failure.message}" if failure else ""),
-            ("stopped because", stop_reason if stop_reason is not never else ""),
+            ("last stopped by", stop_reason if stop_reason is not never else ""),
             ("url", shown.url),
             ("resources", _resources(shown)),
             ("in force", _in_force(shown)),

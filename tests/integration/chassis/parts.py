@@ -117,6 +117,8 @@ def configured(keys: Keys, **changes: Any) -> settings.ServiceSettings:
     values: dict[str, Any] = {
         "microservice_name": "instance-service",
         "port": 0,
+        # Not the one of a stack that runs here as well.
+        "mesh_address": "127.0.0.1:1",
         "jwks_file": keys.jwks,
         "service_key_file": keys.services_pem,
         "drain_seconds": 5.0,

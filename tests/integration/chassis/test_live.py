@@ -318,6 +318,21 @@ async def test_where_nothing_was_kept_nothing_waits_for_long(
             assert followed.current.seats == 4
 
 
+async def test_what_was_kept_by_another_release_stops_nothing(
+    keys: parts.Keys, own_valkey: Valkey
+) -> None:
+    """A field this one does not know is passed over; what is no configuration is nothing kept."""
+    kept = {"values": {"room": {"seats": 5}}, "revision": 1, "of_tomorrow": True}
+    for text, seats in ((json.dumps(kept), 5), ("{", 4)):
+        with redis.Redis.from_url(own_valkey.url) as client:
+            client.set("settings:quota-service", text)
+        changes = {"redis_url": own_valkey.url, "redis_pool_min": 0}
+        async with following(keys, 1, kept=True, **changes) as followed:
+            async with asyncio.timeout(5):
+                await followed.settle()
+            assert followed.current.seats == seats
+
+
 def _kept(server: Valkey) -> bool:
     with redis.Redis.from_url(server.url) as client:
         return bool(client.exists("settings:quota-service"))

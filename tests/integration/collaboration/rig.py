@@ -44,6 +44,7 @@ class Parts:
 
     stack: Stack
     project: str
+    namespace: str = "default"
 
     def settings(self, **over: Any) -> CollaborationSettings:
         """Return settings of a replica."""
@@ -57,6 +58,8 @@ class Parts:
                 "nats_url": plan.nats_url,
                 "repositories": plan.layout.data / "repositories",
                 "mongodb_url": plan.mongodb_url,
+                # Not the one of a stack that runs here as well.
+                "mesh_address": "127.0.0.1:1",
                 "jwks_file": plan.credentials.jwks,
                 "service_key_file": plan.credentials.services_key,
                 **FAST,
@@ -76,7 +79,8 @@ class Parts:
 
     def name(self, path: str = "main.py", **over: str) -> document_pb2.DocumentName:
         """Return a document's name."""
-        return document_pb2.DocumentName(**{"project": self.project, "path": path, **over})
+        named = {"namespace": self.namespace, "project": self.project, "path": path, **over}
+        return document_pb2.DocumentName(**named)
 
 
 def mint(

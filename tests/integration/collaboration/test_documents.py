@@ -1,6 +1,7 @@
 """OpenDocument, GetDocument and ListDocuments."""
 
 import asyncio
+import dataclasses
 
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from codestudio.collaboration.v1 import document_pb2
@@ -121,8 +122,29 @@ async def test_what_nobody_uses_makes_room(parts: rig.Parts) -> None:
             assert detail.code == "TOO_MANY_DOCUMENTS"
 
 
+async def test_what_was_typed_just_now_makes_room_too(parts: rig.Parts) -> None:
+    """Nobody is refused since others typed a moment ago; what those typed is stored first."""
+    async with rig.replica(parts, rooms_max=2, quiet_seconds=60.0) as service:
+        for path in ("a.txt", "b.txt", "c.txt", "a.txt"):
+            await service.open(path)
+            async with service.editor(path) as ada:
+                ada.insert(0, path)
+                await ada.stored()
+        assert (await service.get("a.txt")).text == "a.txta.txt"
+        everything = pb.ListDocumentsRequest(namespace="default", project=parts.project)
+        async with asyncio.timeout(10):
+            while True:
+                page = await service.stub.ListDocuments(everything, metadata=service.metadata)
+                # The length is that of the newest snapshot.
+                if all(one.length for one in page.documents[:2]):
+                    break
+                await asyncio.sleep(0.02)
+
+
 async def test_one_namespace_does_not_fill_a_replica(parts: rig.Parts) -> None:
     """A namespace at its share is refused, by name and limit; another one still opens."""
+    # One of its own: the replica also has other tests' documents open, to commit them.
+    parts = dataclasses.replace(parts, namespace=parts.project)
     async with rig.replica(parts, rooms_max=3, rooms_namespace_share=0.5) as service:
         for path in ("a.txt", "b.txt", "c.txt"):
             await service.open(path, path)
@@ -132,7 +154,7 @@ async def test_one_namespace_does_not_fill_a_replica(parts: rig.Parts) -> None:
         async with service.editor("a.txt"), service.editor("b.txt"):
             detail = await rig.refusal(service.get("c.txt"))
             assert detail.code == "TOO_MANY_DOCUMENTS"
-            assert dict(detail.metadata) == {"limit": "2", "namespace": "default"}
+            assert dict(detail.metadata) == {"limit": "2", "namespace": parts.namespace}
             opened = await service.stub.OpenDocument(other, metadata=service.metadata, timeout=20)
             assert (opened.name.namespace, opened.length) == ("other", len("other"))
         assert (await service.get("c.txt")).text == "c.txt"

@@ -8,10 +8,10 @@ import shutil
 import grpc
 import pytest
 from codestudio.config.v1 import config_service_pb2 as pb
-from prometheus_client import REGISTRY
 
 from services.chassis import lifecycle
 from services.config import app
+from tests import counted
 from tests.integration.config import rig
 from tests.integration.config.rig import INSTANCE, PORT, QUOTA, RESOURCE
 
@@ -147,14 +147,14 @@ async def test_a_base_must_go_with_what_was_set(parts: rig.Parts, service: rig.R
         await watching.configuration()
         await service.set(PORT, 65000)
         before = await watching.configuration()
-        told = _rejected()
+        told = _bases("rejected")
         content["port_allocation"]["range_size"] = 1000
         whole = document.with_suffix(".new")
         whole.write_text(json.dumps(content))
         whole.rename(document)
 
         async def refused() -> bool:
-            return _rejected() > told
+            return _bases("rejected") > told
 
         await rig.until(refused)
         assert await service.get() == before
@@ -164,7 +164,7 @@ async def test_a_base_must_go_with_what_was_set(parts: rig.Parts, service: rig.R
             lambda one: rig.value(one, "port_allocation.range_size") == 1000
         )
         assert rig.value(seen, PORT) == 9000
-        assert _rejected() == told + 1
+        assert _bases("rejected") == told + 1
 
 
 async def test_a_base_of_the_start_must_go_with_what_was_set_too(parts: rig.Parts) -> None:
@@ -175,7 +175,7 @@ async def test_a_base_of_the_start_must_go_with_what_was_set_too(parts: rig.Part
         await service.set(PORT, 65000)
     content["port_allocation"]["range_size"] = 1000
     document.write_text(json.dumps(content))
-    told = _rejected()
+    told = _bases("rejected")
     async with rig.replica(parts) as service:
         # Who follows the one in conflict is not told either; everybody else is.
         for name in (rig.RESOURCE, rig.INSTANCE):
@@ -183,9 +183,14 @@ async def test_a_base_of_the_start_must_go_with_what_was_set_too(parts: rig.Part
             assert (code, detail.code) == (grpc.StatusCode.FAILED_PRECONDITION, "BASE_CONFLICT")
             assert [one.field for one in detail.violations] == [rig.SIZE]
         assert await service.get(rig.QUOTA)
+        # Who is to mend it sees them all the same.
+        listed = await service.stub.ListConfigurations(
+            pb.ListConfigurationsRequest(), metadata=service.metadata, timeout=10
+        )
+        assert rig.INSTANCE in [one.service for one in listed.configurations]
 
         async def logged() -> bool:
-            return _rejected() > told
+            return _bases("rejected") > told
 
         await rig.until(logged)
         after = await service.set(PORT, 9000)
@@ -199,12 +204,12 @@ async def test_documents_wait_for_the_record(parts: rig.Parts) -> None:
     document = parts.directory / "base" / "instance-config.json"
     content = json.loads(document.read_text())
     reread = app.compose(settings).tasks["reread the base"]
-    applied = _applied()
+    applied = _bases("applied")
     looking = asyncio.create_task(reread())
     content["port_allocation"]["base_port"] = 9000
     document.write_text(json.dumps(content))
     await asyncio.sleep(0.5)  # several looks at it
-    assert _applied() == applied
+    assert _bases("applied") == applied
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
 
@@ -220,14 +225,5 @@ async def test_a_service_does_not_start_on_wrong_documents(parts: rig.Parts) -> 
         app.compose(parts.settings())
 
 
-def _rejected() -> float:
-    return _bases("rejected")
-
-
-def _applied() -> float:
-    return _bases("applied")
-
-
 def _bases(outcome: str) -> float:
-    labels = {"outcome": outcome}
-    return REGISTRY.get_sample_value("codestudio_config_base_reads_total", labels) or 0.0
+    return counted.value("codestudio_config_base_reads_total", outcome=outcome)

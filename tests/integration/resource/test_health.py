@@ -3,18 +3,16 @@
 import signal
 from pathlib import Path
 
-from prometheus_client import REGISTRY
-
 from services.resource.runtimes.local import LocalRuntime, procfs
 from services.resource.workload import Phase
+from tests import counted
 from tests.integration.resource import rig
 
 EVERY = 0.2
 
 
 def _checks(outcome: str) -> float:
-    name = "codestudio_editor_health_checks_total"
-    return REGISTRY.get_sample_value(name, {"outcome": outcome}) or 0.0
+    return counted.value("codestudio_editor_health_checks_total", outcome=outcome)
 
 
 def _signal(stack_id: str, name: str, number: int) -> None:
@@ -53,7 +51,7 @@ async def test_an_editor_that_is_silent_is_told_and_left_alone(
         assert silent.since > first.since
         answered = _checks("answered")
         await rig.until(lambda: _checks("answered") >= answered + 3)
-        assert REGISTRY.get_sample_value("codestudio_editors_not_responding") == 1
+        assert counted.value("codestudio_editors_not_responding") == 1
         assert runtime.get("blue") == before
     async with rig.running(data, tiny, stack_id, health_every=lambda: EVERY) as runtime:
         assert runtime.health("blue") is None

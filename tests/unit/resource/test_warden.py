@@ -2,20 +2,22 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import prometheus_client
 import pytest
 
 from services.resource.limits import Resource
 from services.resource.runtimes.local import LocalRuntime, procfs, wards
+from services.resource.runtimes.local.cgroups import Groups
 from services.resource.runtimes.local.directories import InstanceRoot
 from services.resource.runtimes.local.disks import Disks, Found
 from services.resource.runtimes.local.warden import Warden
 from services.resource.workload import Resources
+from tests import counted
 
 MIB = 2**20
 LIMITS = Resources(1000, 512 * MIB, 1)
@@ -86,6 +88,27 @@ def test_one_that_is_gone_does_not_come_back(warden: Warden, held: wards.Held) -
     assert len(warden.events("red")) == 1, "another of that name is not held"
 
 
+def test_what_one_reached_is_not_told_of_the_next_of_its_name(
+    warden: Warden, held: wards.Held, tmp_path: Path
+) -> None:
+    """Its control group may outlive it until the next look, and what that has counted."""
+    group = tmp_path / "groups" / "red"
+    group.mkdir(parents=True)
+    roomy = dataclasses.replace(held, limits=Resources(1000, 512 * MIB, MIB))
+    warden._groups = Groups(group.parent, ("memory", "pids"))
+    warden.admit("red", roomy.limits, held.root)
+    (group / "memory.events").write_text("oom_kill 3\n")
+    warden.look({"red": roomy})
+    assert [one.resource for one in warden.events("red")] == [Resource.MEMORY]
+    warden.forget("red")
+    warden.admit("red", roomy.limits, held.root)
+    warden.look({"red": roomy})
+    assert warden.events("red") == []
+    (group / "memory.events").write_text("oom_kill 4\n")
+    warden.look({"red": roomy})
+    assert "ended 1 of" in warden.events("red")[0].message
+
+
 @pytest.mark.parametrize("broken", ["green", "red"])
 def test_an_error_on_one_ends_the_look_at_no_other(
     warden: Warden,
@@ -106,16 +129,16 @@ def test_an_error_on_one_ends_the_look_at_no_other(
 
     monkeypatch.setattr(disks, "used", used)
     other = "red" if broken == "green" else "green"
-    before = _counted("codestudio_limit_instances_failed_total")
+    before = counted.value("codestudio_limit_instances_failed_total")
     for _ in range(3):
         warden.look({"green": held, "red": held})
     assert [one.resource for one in warden.events(other)] == [Resource.STORAGE]
     assert warden.events(broken) == []
-    assert _counted("codestudio_limit_instances_failed_total") == before + 3
+    assert counted.value("codestudio_limit_instances_failed_total") == before + 3
     works = True
     warden.look({"green": held, "red": held})
     assert [one.resource for one in warden.events(broken)] == [Resource.STORAGE]
-    assert _counted("codestudio_limit_instances_failed_total") == before + 3
+    assert counted.value("codestudio_limit_instances_failed_total") == before + 3
     assert capsys.readouterr().out.count("limits of one instance were not looked at") == 1
 
 
@@ -143,7 +166,7 @@ async def test_a_look_that_fails_is_followed_by_the_next(
         loop.call_soon_threadsafe(seen_again.set)
 
     monkeypatch.setattr(runtime._warden, "look", look)
-    before = _counted("codestudio_limit_looks_failed_total")
+    before = counted.value("codestudio_limit_looks_failed_total")
     task = asyncio.create_task(runtime.run())
     try:
         async with asyncio.timeout(30):
@@ -152,10 +175,4 @@ async def test_a_look_that_fails_is_followed_by_the_next(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    assert _counted("codestudio_limit_looks_failed_total") == before + 1
-
-
-def _counted(name: str) -> float:
-    found = prometheus_client.REGISTRY.get_sample_value(name)
-    assert found is not None
-    return found
+    assert counted.value("codestudio_limit_looks_failed_total") == before + 1

@@ -1,7 +1,7 @@
 // Documents whose lines end in CRLF: their carriage returns are part of the text for everyone who
 // edits it, so here too, but nobody sees them or has to step over them.
 
-import { type ChangeSpec, EditorSelection, EditorState, type Extension, RangeSetBuilder, type Text } from "@codemirror/state";
+import { type ChangeSpec, EditorSelection, EditorState, type Extension, RangeSetBuilder, type SelectionRange, type Text } from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView } from "@codemirror/view";
 import { ySyncAnnotation } from "y-codemirror.next";
 
@@ -70,7 +70,12 @@ const pointed = EditorState.transactionFilter.of((transaction) => {
   const { selection, newDoc } = transaction;
   if (!selection || !transaction.isUserEvent("select.pointer")) return transaction;
   const before = (at: number) => (newDoc.sliceString(at - 1, at + 1) === "\r\n" ? at - 1 : at);
-  const ranges = selection.ranges.map((range) => EditorSelection.range(before(range.anchor), before(range.head)));
+  const aims = (range: SelectionRange) => before(range.anchor) === range.anchor && before(range.head) === range.head;
+  // A range as it is knows more than its ends: on which side of a wrapped line's break it is.
+  if (selection.ranges.every(aims)) return transaction;
+  const ranges = selection.ranges.map((range) =>
+    aims(range) ? range : EditorSelection.range(before(range.anchor), before(range.head)),
+  );
   return [transaction, { selection: EditorSelection.create(ranges, selection.mainIndex) }];
 });
 

@@ -161,7 +161,11 @@ class Disks:
     def turn(self) -> bool:
         """Walk for a moment where any walk is due; whether one ended by that."""
         while self._due and len(self._walks) < _AT_ONCE:
-            self._walks.append(self._begin(*self._due.popleft()))
+            instance_id, disk = self._due.popleft()
+            # Until it has begun: whatever goes wrong, it is asked for again.
+            disk.is_pending = False
+            self._walks.append(self._begin(instance_id, disk))
+            disk.is_pending = True
         if not self._walks:
             return False
         walk = self._walks.popleft()

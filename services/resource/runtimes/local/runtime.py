@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from services.chassis import clock, errors
+from services.chassis import clock, errors, tasks
 from services.resource.changes import Changes
 from services.resource.limits import Enforcement, Event
 from services.resource.runtimes.local import adoption, ending, logfile, procfs, start, warden, wards
@@ -40,6 +40,7 @@ _log = structlog.get_logger(__name__)
 _RESYNC_EVERY = 10.0
 _LOCK_RETRY = 0.2
 _LEFTOVERS_GRACE = 1.0
+_WATCHERS_GRACE = 5.0
 """Seconds that what a dead editor left behind may take to end: its next start waits for it."""
 _FIRST_WALK = 1.0
 """Seconds that who asks for a new instance's usage waits for the first look at its disk."""
@@ -129,18 +130,24 @@ class LocalRuntime:
                 _log.warning("another resource service acts on these workloads; waiting for it")
                 waited = True
             await asyncio.sleep(_LOCK_RETRY)
+        watchers = tasks.Supervisor(
+            {
+                "walk disks": self._disks.run,
+                "hold limits": self._hold,
+                "check editors": self._checks.run,
+            }
+        )
         try:
             await self._take_over()
             self._is_ready = True
             self._background.start(self._free_disk())
-            self._background.start(self._disks.run())
-            self._background.start(self._hold())
-            self._background.start(self._checks.run())
+            watchers.start()
             while True:
                 await self._end_leftovers()
                 await asyncio.sleep(_RESYNC_EVERY)
         finally:
             self._is_ready = False
+            await watchers.stop(_WATCHERS_GRACE)
             await self._background.stop()
             self._editors.release()
             self._state.files.unlock()

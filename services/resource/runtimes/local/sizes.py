@@ -48,6 +48,7 @@ def walk(top: int) -> Generator[int]:
 
 
 def _descend(path: list[_Level], linked: set[tuple[int, int]]) -> Generator[int]:
+    yield 0  # a step of its own, also into one that holds nothing or is closed to us
     above = path[-1]
     try:
         directory = os.open(above.inner.pop(), DIRECTORY, dir_fd=above.descriptor)

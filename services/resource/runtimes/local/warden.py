@@ -19,6 +19,7 @@ Everything done is an event, and a line in the instance's own log.
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Collection, Iterator, Mapping
 
 import structlog
@@ -96,6 +97,8 @@ class Warden:
         self._wards: dict[str, Ward] = {}
         # Gone, and not yet taken out of what only `look` touches.
         self._forgotten: set[str] = set()
+        # A name may be given away in one thread while another takes it back.
+        self._naming = threading.Lock()
         self._groups: cgroups.Groups | None = None
         why = "LOCAL_CGROUPS is off"
         if policy.groups:
@@ -107,10 +110,13 @@ class Warden:
 
     def admit(self, instance_id: str, limits: Resources, root: Identity) -> None:
         """Hold an editor to its limits before it begins its work."""
-        if instance_id in self._forgotten:  # another of the same name
-            self._forgotten.discard(instance_id)
-            self._wards[instance_id] = Ward()
-        ward = self._wards.setdefault(instance_id, Ward())
+        with self._naming:
+            if instance_id in self._forgotten:  # another of the same name
+                self._forgotten.discard(instance_id)
+                self._wards[instance_id] = Ward()
+                if self._groups is not None:  # what its group counted is its predecessor's
+                    self._wards[instance_id].reached = self._groups.reached(instance_id)
+            ward = self._wards.setdefault(instance_id, Ward())
         size = min(_LEEWAY, limits.storage) if ward.full else limits.storage
         prlimit.hold_file_size(root.pid, size, ward.sizes)
         if self._groups is not None:
@@ -137,15 +143,19 @@ class Warden:
                 ward.reached = NEVER
         # Only now: what was looked at while it was forgotten goes too.
         for instance_id in tuple(self._forgotten):
-            ward = self._wards.pop(instance_id, Ward())
-            self._forgotten.discard(instance_id)
-            with self._alone(instance_id, ward):
-                self._release(instance_id)
+            with self._naming:
+                if instance_id not in self._forgotten:  # admitted just now, as another
+                    continue
+                self._forgotten.discard(instance_id)
+                ward = self._wards.pop(instance_id, Ward())
+                with self._alone(instance_id, ward):
+                    self._release(instance_id)
 
     def forget(self, instance_id: str) -> None:
         """Forget an instance that is gone; does not wait for a look."""
-        self._forgotten.add(instance_id)
-        self._wards.pop(instance_id, None)
+        with self._naming:
+            self._forgotten.add(instance_id)
+            self._wards.pop(instance_id, None)
 
     def events(self, instance_id: str) -> list[Event]:
         """Give what was done lately, oldest first."""
