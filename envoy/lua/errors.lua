@@ -106,6 +106,8 @@ end
 -- Tells what happened, as {code, message, violations, service, http, grpc}, from Envoy's HTTP
 -- status, response code details, message, and the cluster the request was on its way to.
 function errors.explain(http, details, message, cluster)
+  -- A service may have several clusters, one a port: collaboration-service, collaboration-live.
+  cluster = cluster and cluster:gsub("%-%a+$", "-service")
   if details:find("^jwt_authn_access_denied") then return told(code_of_token(details)) end
   if details:find("^ext_authz_error") then
     local code, text = unavailable("edge-service", details)

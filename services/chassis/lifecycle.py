@@ -15,7 +15,7 @@ import pydantic
 import structlog
 from aiohttp import web
 
-from services.chassis import context, http, logs, server, telemetry
+from services.chassis import context, http, http2, logs, server, telemetry
 from services.chassis.connectors import Connector
 from services.chassis.health import GrpcHealth, Health
 from services.chassis.interceptors import Calls
@@ -30,6 +30,9 @@ _log = structlog.get_logger(__name__)
 
 _LAST_WORDS = 0.5
 """Seconds for answers already given to leave, once no handler runs."""
+
+_BACKLOG = 128
+"""Connections that may wait to be accepted on a port for HTTP."""
 
 _TASKS_GRACE = 5.0
 """Seconds background tasks may take to end when cancelled."""
@@ -65,7 +68,8 @@ class App:
     http: web.Application | None = None
     """What is served on `ServiceSettings.port` by a service that speaks HTTP, not gRPC."""
     beside: web.Application | None = None
-    """What is served by HTTP on `ServiceSettings.web_port`, beside gRPC on the other."""
+    """What is served by HTTP on `ServiceSettings.web_port`, beside gRPC on the other. Bidirectional
+    streams are served there too, by HTTP/2: see `http2`."""
     on_stop: Sequence[Callable[[], Awaitable[None]]] = ()
     """Called in order when calls and tasks have ended and connectors still work."""
 
@@ -160,24 +164,32 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
                 stack, app.http, settings, settings.port, grace=settings.drain_seconds
             )
         web_port = 0
-        if app.beside is not None:
-            app.beside.middlewares.insert(0, http.request_context(settings.microservice_name))
-            web_port = await _listen(
-                stack, app.beside, settings, settings.web_port, grace=settings.drain_seconds
-            )
         if app.grpc:
-            grpc_server = server.build(
+            passed = server.interceptors(
                 settings,
                 app.grpc,
-                grpc_health,
                 calls,
                 tracing,
-                app.reflects,
                 settle=None if app.live is None else app.live.settle,
             )
+            streams = None
+            if app.beside is not None:
+                streams = server.streams(settings, app.grpc, passed)
+                app.beside.middlewares.insert(0, http.request_context(settings.microservice_name))
+                web_port = await _listen(
+                    stack,
+                    app.beside,
+                    settings,
+                    settings.web_port,
+                    grace=settings.drain_seconds,
+                    streams=streams,
+                )
+            grpc_server = server.build(settings, app.grpc, grpc_health, passed, app.reflects)
             port = server.bind(grpc_server, settings.bind_host, settings.port)
             await grpc_server.start()
-            stack.push_async_callback(_stop_calls, grpc_server, calls, settings.drain_seconds)
+            stack.push_async_callback(
+                _stop_calls, grpc_server, streams, calls, settings.drain_seconds
+            )
         for connector in app.connectors:
             await connector.start()
         background.start()
@@ -223,13 +235,19 @@ async def _leave(
     health.draining.set()
 
 
-async def _stop_calls(grpc_server: grpc.aio.Server, calls: Calls, seconds: float) -> None:
+async def _stop_calls(
+    grpc_server: grpc.aio.Server, streams: http2.Server | None, calls: Calls, seconds: float
+) -> None:
     """Refuse new calls, wait for running ones, cancel what is left after that."""
+    if streams is not None:
+        streams.refuse()
     stopping = asyncio.create_task(grpc_server.stop(seconds), name="stop grpc server")
     if await calls.wait_idle(seconds):
         # What is open now are watches of health and reflection: they would use up the rest.
         await grpc_server.stop(min(_LAST_WORDS, seconds))
     await stopping
+    if streams is not None:
+        streams.close()
     # gRPC cancels what is left, and returns before its handlers have ended.
     if not await calls.wait_idle(_LAST_WORDS):
         _log.error("calls do not end when cancelled", calls=calls.running)
@@ -241,15 +259,21 @@ async def _listen(
     settings: ServiceSettings,
     port: int,
     grace: float = 1.0,
+    streams: http2.Server | None = None,
 ) -> int:
     server.check_free(settings.bind_host, port)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=grace)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, settings.bind_host, port)
+    assert runner.server is not None
+    pages: Callable[[], asyncio.Protocol] = runner.server
+    accept = pages if streams is None else lambda: http2.Door(pages, streams.connection)
     try:
-        await site.start()
+        listener = await asyncio.get_running_loop().create_server(
+            accept, settings.bind_host, port, backlog=_BACKLOG
+        )
     except OSError as error:
         raise PortTaken(f"port {port} on {settings.bind_host}: {error.strerror}") from error
-    bound: int = runner.addresses[0][1]
+    stack.callback(listener.close)
+    bound: int = listener.sockets[0].getsockname()[1]
     return bound

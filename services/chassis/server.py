@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.chassis import authentication, authorisation
+from services.chassis import authentication, authorisation, http2
 from services.chassis.health import GrpcHealth
 from services.chassis.interceptors import Calls, ServerInterceptor
 from services.chassis.interceptors.server import check_shapes
@@ -49,25 +49,21 @@ class Servicer:
     """Its full name, such as ``codestudio.instance.v1.InstanceService``."""
 
 
-def build(
+def interceptors(
     settings: ServiceSettings,
     servicers: Sequence[Servicer],
-    health: GrpcHealth,
     calls: Calls,
     outer: Sequence[Any] = (),
-    reflects: Sequence[str] = (),
     *,
     settle: Callable[[], Awaitable[None]] | None = None,
-) -> grpc.aio.Server:
-    """Return the server, not bound to a port yet.
+) -> list[Any]:
+    """Return what every call passes, the outermost first.
 
     Args:
-        settings: Name, sizes and key file.
-        servicers: What it serves beside health and reflection.
-        health: Its health service.
+        settings: Name and key file.
+        servicers: What is served.
         calls: Where running calls are counted.
         outer: Interceptors around ours, such as tracing.
-        reflects: Services of others that reflection shows beside its own.
         settle: Awaited by each call that is no stream, before its behaviour.
 
     Raises:
@@ -75,16 +71,38 @@ def build(
         TypeError: A handler is neither coroutine nor async generator.
 
     """
-    names = [one.name for one in servicers]
-    interceptor = ServerInterceptor(
+    for one in servicers:
+        check_shapes(one.servicer, descriptor_pool.Default().FindServiceByName(one.name))
+    ours = ServerInterceptor(
         service=settings.microservice_name,
-        rules=authorisation.rules(names),
+        rules=authorisation.rules([one.name for one in servicers]),
         authenticator=authentication.Authenticator(settings.jwks_file),
         calls=calls,
         settle=settle,
     )
+    return [*outer, ours]
+
+
+def build(
+    settings: ServiceSettings,
+    servicers: Sequence[Servicer],
+    health: GrpcHealth,
+    passed: Sequence[Any],
+    reflects: Sequence[str] = (),
+) -> grpc.aio.Server:
+    """Return the server, not bound to a port yet.
+
+    Args:
+        settings: Sizes.
+        servicers: What it serves beside health and reflection.
+        health: Its health service.
+        passed: The `interceptors`.
+        reflects: Services of others that reflection shows beside its own.
+
+    """
+    names = [one.name for one in servicers]
     server = grpc.aio.server(
-        interceptors=(*outer, interceptor),
+        interceptors=tuple(passed),
         options=(
             *_OPTIONS,
             ("grpc.max_receive_message_length", settings.grpc_max_receive_bytes),
@@ -92,12 +110,28 @@ def build(
         ),
     )
     for one in servicers:
-        check_shapes(one.servicer, descriptor_pool.Default().FindServiceByName(one.name))
         one.add(one.servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
     shown = dict.fromkeys((*names, *reflects, health_name, reflection.SERVICE_NAME))
     reflection.enable_server_reflection(tuple(shown), server)
+    return server
+
+
+def streams(
+    settings: ServiceSettings, servicers: Sequence[Servicer], passed: Sequence[Any]
+) -> http2.Server:
+    """Return what serves bidirectional streams on the port for the web; see `http2`.
+
+    Args:
+        settings: Sizes.
+        servicers: Whose streams it serves.
+        passed: The `interceptors`.
+
+    """
+    server = http2.Server(passed, most_bytes=settings.grpc_max_receive_bytes)
+    for one in servicers:
+        one.add(one.servicer, server)
     return server
 
 

@@ -479,7 +479,7 @@ class Room:
         self.segments.close(keep=bool(self.subscribers))
         if self.subscribers:
             self.segments.drop_before(min(one.at for one in self.subscribers))
-        for subscriber in self.subscribers:
+        for subscriber in tuple(self.subscribers):
             try:
                 subscriber.wake()
             except Exception:  # noqa: BLE001 - one client's trouble; others are to hear all the same

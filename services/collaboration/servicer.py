@@ -81,7 +81,8 @@ class CollaborationServicer(  # type: ignore[misc]  # streams in bytes: see `reg
             rooms=self._rooms,
             settings=self._settings,
         )
-        answers = session.answers(context.write)
+        # Where the transport has it; grpc.aio has not.
+        answers = session.answers(context.write, getattr(context, "push", None))
         try:
             async for frame in answers:
                 yield frame

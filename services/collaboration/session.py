@@ -85,13 +85,20 @@ class Session:
         """Bytes of answers that were made, and of those that were sent."""
         self._share = Share(share=settings.connection_share, credit=settings.connection_credit)
         self._over = False
+        self._push: Callable[[bytes], bool] | None = None
+        self._resting = False
+        """Whether all there was is sent, and what comes may be pushed."""
         self._standing = Standing(
             authenticator=authenticator, caller=caller, on_end=self._event.set
         )
         self._loop = asyncio.get_running_loop()
         self._sent_at = self._loop.time()
 
-    async def answers(self, write: Callable[[bytes], Awaitable[None]]) -> AsyncIterator[bytes]:
+    async def answers(
+        self,
+        write: Callable[[bytes], Awaitable[None]],
+        push: Callable[[bytes], bool] | None = None,
+    ) -> AsyncIterator[bytes]:
         """Answer until the client or the service ends it.
 
         The first frame is given, which opens the stream; the others are written: every layer that
@@ -99,7 +106,9 @@ class Session:
 
         Args:
             write: Sends a frame, and waits until the client takes more.
+            push: Sends a frame at once, or tells that the client takes none right now.
         """
+        self._push = push
         draining = asyncio.ensure_future(lifecycle.draining().wait())
         draining.add_done_callback(lambda _: self._event.set())
         reading = asyncio.create_task(self._read(), name="read collaborate")
@@ -145,8 +154,11 @@ class Session:
                         beat = self._loop.call_at(now + silence, self._event.set)
                         continue
                     beat = self._loop.call_at(self._sent_at + silence, self._event.set)
+                self._resting = True
                 await self._event.wait()
+                self._resting = False
         finally:
+            self._resting = False
             ending.close()
             beat.cancel()
             draining.cancel()
@@ -193,8 +205,17 @@ class Session:
         return found
 
     def _wake(self, channel: _Channel) -> None:
-        self._woken[channel] = None
-        self._event.set()
+        """Send what is new: at once to a client that has taken all before."""
+        push = self._push
+        if push is None or not self._resting or self._event.is_set():
+            self._woken[channel] = None
+            self._event.set()
+            return
+        for frame in self._news(channel):
+            if self._answers or not push(frame):
+                self._answers.append(frame)
+                self._event.set()
+        self._sent_at = self._loop.time()
 
     async def _read(self) -> None:
         try:

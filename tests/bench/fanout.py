@@ -136,7 +136,7 @@ def _yjs(target: Target) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _collaborate(target: Target) -> Iterator[Server]:
-    port = target.stack.plan.ports["collaboration"]
+    port = target.stack.plan.ports.web("collaboration")
     yield Server("collaborate", f"{ports.LOOPBACK}:{port}", _pids(target), target.token)
 
 

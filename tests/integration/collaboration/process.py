@@ -37,14 +37,15 @@ class Process:
     def __init__(self, parts: rig.Parts, **over: Any) -> None:
         self._parts = parts
         self._over = over
-        self.port = 0
+        self.port = self.web_port = 0
         self._running: multiprocessing.process.BaseProcess | None = None
 
     async def start(self) -> None:
         """Start it and wait until it is ready; where it was before, or where there is room."""
         known = self.port
         for _ in range(_STARTS):
-            self.port = known or ports.any_free_port()
+            if not known:
+                self.port, self.web_port = ports.any_free_port(), ports.any_free_port()
             code = await self._started()
             if code is None:
                 return
@@ -56,7 +57,7 @@ class Process:
         """Start it and wait until it is ready, or has ended; gives with which code it has."""
         http_port = ports.any_free_port()
         settings = self._parts.settings(
-            **{**self._over, "port": self.port, "http_port": http_port, "web_port": 0}
+            **{**self._over, "port": self.port, "http_port": http_port, "web_port": self.web_port}
         )
         given = settings.model_dump(mode="json", exclude_unset=True)
         environment = {name.upper(): str(value) for name, value in given.items()}
@@ -75,6 +76,10 @@ class Process:
 
             await until(ready, "the service is ready", 60)
         return running.exitcode
+
+    def client(self, parts: rig.Parts) -> rig.Replica:
+        """Return a client of it."""
+        return rig.Replica(self.port, parts, web_port=self.web_port)
 
     def memory(self) -> int:
         """Tell how many bytes of memory it has."""
@@ -118,7 +123,7 @@ async def process(parts: rig.Parts, **over: Any) -> AsyncIterator[tuple[Process,
     running = Process(parts, **over)
     try:
         await running.start()
-        client = rig.Replica(running.port, parts)
+        client = running.client(parts)
         try:
             yield running, client
         finally:

@@ -110,11 +110,18 @@ class Replica:
         self.port = port
         self.web_port = web_port
         self.address = f"127.0.0.1:{port}"
+        self.live_address = f"127.0.0.1:{web_port}"
+        """Where Envoy sends the streams of editors."""
         self.parts = parts
         self._channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
+        self._live = grpc.aio.insecure_channel(self.live_address, options=OPTIONS)
         self.stub: collaboration_service_pb2_grpc.CollaborationServiceAsyncStub = (
             collaboration_service_pb2_grpc.CollaborationServiceStub(self._channel)  # type: ignore[assignment]
         )
+        self.live: collaboration_service_pb2_grpc.CollaborationServiceAsyncStub = (
+            collaboration_service_pb2_grpc.CollaborationServiceStub(self._live)  # type: ignore[assignment]
+        )
+        """For streams; all other calls go to `stub`."""
         self.metadata = self.as_user()
 
     def as_user(
@@ -145,14 +152,14 @@ class Replica:
         roles = over.pop("roles", ())
         others = over.pop("others", ())
         lifetime = over.pop("lifetime", 3600)
-        addresses = [self.address, *(one.address for one in others)]
+        addresses = [self.live_address, *(one.live_address for one in others)]
         token = self.parts.token(user, *roles, lifetime=lifetime)
         return Editor(addresses, token, self.parts.name(path), **over)
 
     def raw(self) -> Any:
         """Open a stream of bytes."""
         method = "/codestudio.collaboration.v1.CollaborationService/Collaborate"
-        return self._channel.stream_stream(method)(metadata=self.metadata)
+        return self._live.stream_stream(method)(metadata=self.metadata)
 
     @staticmethod
     def loaded() -> float:
@@ -165,6 +172,7 @@ class Replica:
     async def close(self) -> None:
         """Close the client."""
         await self._channel.close()
+        await self._live.close()
 
 
 @contextlib.asynccontextmanager

@@ -45,6 +45,20 @@ async def test_two_edit_one(service: rig.Replica) -> None:
         assert ada.revision == 3 or bob.revision == 3
 
 
+async def test_the_port_for_grpc_has_streams_too(service: rig.Replica) -> None:
+    """Whoever calls the service itself finds them with everything else, and sees the same."""
+    await service.open("a.txt", "")
+    bob = service.editor("a.txt", user="bob")
+    bob.point_to([service.address])
+    async with service.editor("a.txt") as ada, bob:
+        for number in range(20):
+            ada.insert(0, f"a{number} ")
+            bob.insert(len(bob.text), f"b{number} ")
+        await same(ada, bob)
+        assert "a19 " in bob.text
+        assert "b19 " in ada.text
+
+
 async def test_two_replicas(parts: rig.Parts) -> None:
     """Clients of different replicas edit the same document, and both count the same revisions."""
     async with rig.replica(parts) as one, rig.replica(parts) as two:
@@ -172,7 +186,7 @@ async def test_late_replica_knows_who_is_there(parts: rig.Parts) -> None:
 async def test_silence(service: rig.Replica) -> None:
     """A quiet stream beats."""
     await service.open("a.txt", "")
-    call = service.stub.Collaborate(metadata=service.metadata)
+    call = service.live.Collaborate(metadata=service.metadata)
     async with asyncio.timeout(10):
         answer = await call.read()
     assert answer.WhichOneof("message") == "heartbeat"
@@ -183,7 +197,7 @@ async def test_many_documents_on_one_stream(service: rig.Replica) -> None:
     """A stream carries many documents; what is wrong with one leaves the others alone."""
     for number in range(3):
         await service.open(f"{number}.txt", str(number))
-    call = service.stub.Collaborate(metadata=service.metadata)
+    call = service.live.Collaborate(metadata=service.metadata)
     for number in range(4):
         join = collaborate_pb2.Join(name=service.parts.name(f"{number}.txt"))
         await call.write(Request(channel=number + 1, join=join))
@@ -202,7 +216,7 @@ async def test_many_documents_on_one_stream(service: rig.Replica) -> None:
 
 async def test_a_token_is_needed(service: rig.Replica) -> None:
     """Nobody streams without one."""
-    call = service.stub.Collaborate()
+    call = service.live.Collaborate()
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call.read()
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -57,11 +57,11 @@ class Machine(RuleBasedStateMachine):
     async def _begin(self) -> None:
         while len(self.processes) < 2:
             await self._start()
-        self.replicas = [rig.Replica(one.port, self.parts) for one in self.processes]
+        self.replicas = [one.client(self.parts) for one in self.processes]
         await self.replicas[0].open("a.txt", "")
         for number in range(CLIENTS):
             editor = self.replicas[0].editor("a.txt", user=f"user-{number}")
-            editor.point_to([one.address for one in self.replicas], first=number)
+            editor.point_to([one.live_address for one in self.replicas], first=number)
             editor.start()
             await editor.online()
             self.editors.append(editor)
@@ -193,8 +193,8 @@ class Machine(RuleBasedStateMachine):
         await end(self.processes.pop(which))
         await self.replicas.pop(which).close()
         await self._start()
-        self.replicas.append(rig.Replica(self.processes[-1].port, self.parts))
-        addresses = [one.address for one in self.replicas]
+        self.replicas.append(self.processes[-1].client(self.parts))
+        addresses = [one.live_address for one in self.replicas]
         for number, editor in enumerate(self.editors):
             editor.point_to(addresses, first=number)
 

@@ -69,7 +69,7 @@ async def test_a_load_that_hangs(parts: rig.Parts) -> None:
         await one.open("a.txt", "")
         await one.open("b.txt", "")
     async with rig.replica(parts) as two:
-        call = two.stub.Collaborate(metadata=two.metadata)
+        call = two.live.Collaborate(metadata=two.metadata)
 
         async def join(channel: int, path: str) -> None:
             wanted = collaborate_pb2.Join(name=parts.name(path))
@@ -217,7 +217,7 @@ async def test_edits_out_of_order(parts: rig.Parts) -> None:
         for word in ("one ", "two ", "three"):
             text.insert(len(text), word)
         doc.unobserve(subscription)
-        call = service.stub.Collaborate(metadata=service.metadata)
+        call = service.live.Collaborate(metadata=service.metadata)
 
         async def send(number: int) -> None:
             update = collaborate_pb2.Update(update=made[number], sequence=number + 1)
@@ -283,7 +283,7 @@ async def test_a_slow_stream_is_resynchronised(parts: rig.Parts) -> None:
     """A client that does not read is not buffered for, and has everything after it joins again."""
     async with rig.replica(parts, backlog_bytes=100_000, flush_per_stream=0) as service:
         await service.open("a.txt", "")
-        call = service.stub.Collaborate(metadata=service.metadata)
+        call = service.live.Collaborate(metadata=service.metadata)
         join = collaborate_pb2.Join(name=service.parts.name("a.txt"))
         await call.write(Request(channel=1, join=join))
         assert (await call.read()).WhichOneof("message") == "joined"

@@ -40,7 +40,7 @@ async def test_floods_harm_nobody(parts: rig.Parts) -> None:
             await exchanged(ada, bob, 0)
             memory = running.memory()
             floods = {
-                (kind, role): asyncio.create_task(flooding(parts, running.port, kind, role))
+                (kind, role): asyncio.create_task(flooding(parts, service.live_address, kind, role))
                 for kind, role in (
                     ("updates", "user"),
                     ("updates", "viewer"),
@@ -76,7 +76,7 @@ async def test_answers_nobody_reads(service: rig.Replica) -> None:
     """Of a large document asked for again and again, a few copies are made, not one a request."""
     size, joins = 1_500_000, 40
     await service.open("a.txt", "x" * size)
-    call = service.stub.Collaborate(metadata=service.metadata)
+    call = service.live.Collaborate(metadata=service.metadata)
     for channel in range(1, joins + 1):
         join = collaborate_pb2.Join(name=service.parts.name("a.txt"))
         await call.write(Request(channel=channel, join=join))
@@ -92,10 +92,10 @@ async def test_answers_nobody_reads(service: rig.Replica) -> None:
     call.cancel()
 
 
-async def flooding(parts: rig.Parts, port: int, kind: str, role: str) -> dict[str, Any]:
+async def flooding(parts: rig.Parts, address: str, kind: str, role: str) -> dict[str, Any]:
     """Run a client that floods; gives what it was answered."""
     token = parts.token(f"eve-{kind}", role)
-    arguments = (kind, f"127.0.0.1:{port}", token, parts.project, "a.txt", str(_SECONDS))
+    arguments = (kind, address, token, parts.project, "a.txt", str(_SECONDS))
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", flooder.__name__, *arguments),
         cwd=_ROOT,

@@ -63,7 +63,8 @@ def test_every_method_has_its_route(
         assert "direct_response" in found
         return
     action = found["route"]
-    assert action["cluster"] == service.split(".")[1] + "-service"
+    live = method.client_streaming and method.server_streaming
+    assert action["cluster"] == service.split(".")[1] + ("-live" if live else "-service")
     assert (action["timeout"] == "0s") == method.server_streaming
     repeated = "reset," in action.get("retry_policy", {}).get("retry_on", "") + ","
     assert repeated == (bool(_READS.match(method.name)) and not method.server_streaming)
@@ -114,7 +115,8 @@ def test_a_stacks_files_are_moved_as_data(tmp_path: Path) -> None:
              "collaboration-2", "config", "quota", "edge")  # fmt: skip
     moved_to = ports.Ports(210)
     web = [moved_to.web(name) for name in ports.replicas("collaboration")]
-    assert moved == sorted([*(moved_to[name] for name in names), *web])
+    # Each is in two clusters: one for either version of HTTP.
+    assert moved == sorted([*(moved_to[name] for name in names), *web, *web])
     public, mesh = (one["address"]["socket_address"] for one in derived["lds.yaml"]["resources"])
     assert (public["address"], mesh["address"]) == ("0.0.0.0", "127.0.0.1")  # noqa: S104
     addresses = set(_values(derived["cds.yaml"], "address")) | set(
