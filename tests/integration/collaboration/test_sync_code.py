@@ -104,9 +104,6 @@ async def test_who_waits_for_each_answer_waits_for_no_tick(parts: rig.Parts) -> 
             done = await sync(service, at("a.txt", 0, 0, "x"))
         assert time.monotonic() - started < 5
         assert done.results[0].revision == 11
-        many = await asyncio.gather(*(sync(service, at("a.txt", 0, 0, "y")) for _ in range(40)))
-        more = await asyncio.gather(*(sync(service, at("a.txt", 0, 0, "z")) for _ in range(40)))
-        assert len({one.results[0].revision for one in (*many, *more)}) <= 6
 
 
 async def test_reject(service: rig.Replica) -> None:
