@@ -3,15 +3,13 @@
 import asyncio
 import dataclasses
 import itertools
-import random
 import time
 from collections.abc import Callable
 
-import nats.errors
 import structlog
 
 from services.chassis import cancellation, errors
-from services.collaboration import measures, segments
+from services.collaboration import measures, segments, storing
 from services.collaboration.entry import Author, Draft
 from services.collaboration.log import Log
 from services.collaboration.names import Name
@@ -24,8 +22,6 @@ _MERGED = 256
 _MERGED_BYTES = 512 * 1024
 _WAITING_BYTES = 16 * 1024**2
 """Edits waiting at most; past it, no more are taken."""
-_FIRST_RETRY = 0.05
-_LAST_RETRY = 2.0
 
 _numbers = itertools.count(1)
 
@@ -116,7 +112,7 @@ class Outbox:
             errors.Unavailable: NATS_UNAVAILABLE.
         """
         if self._waiting_bytes > _WAITING_BYTES:
-            raise unavailable()
+            raise storing.unavailable()
 
     def add(
         self,
@@ -192,8 +188,8 @@ class Outbox:
             flight = self._take()
             self._flights[flight.draft.id] = flight
             if not await self._insist(flight):
-                self.abandon(unavailable())
-                self._on_give_up(unavailable())
+                self.abandon(storing.unavailable())
+                self._on_give_up(storing.unavailable())
                 return
 
     def _take(self) -> _Flight:
@@ -216,29 +212,15 @@ class Outbox:
         return _Flight(draft, taken[0].since, receipts)
 
     async def _insist(self, flight: _Flight) -> bool:
-        """Store an entry, again and again; False when it took too long."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._give_up
-        pause = _FIRST_RETRY
-        while flight.draft.id in self._flights:
-            try:
-                await self._log.store(self._name, self._epoch, flight.draft)
-            except (nats.errors.Error, OSError, TimeoutError) as error:
-                measures.STORE_FAILURES.inc()
-                if loop.time() > until:
-                    _log.error(
-                        "edits could not be stored", document=self._name.key, why=repr(error)
-                    )
-                    return False
-                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
-                pause = min(_LAST_RETRY, pause * 2)
-            else:
-                return True
+        """Store an entry; False where it could not be."""
+        try:
+            await storing.insist(
+                lambda: self._log.store(self._name, self._epoch, flight.draft),
+                seconds=self._give_up,
+                wanted=lambda: flight.draft.id in self._flights,
+            )
+        except errors.Unavailable as error:
+            why = repr(error.__cause__)
+            _log.error("edits could not be stored", document=self._name.key, why=why)
+            return False
         return True
-
-
-def unavailable() -> errors.Unavailable:
-    """Return what clients are told while nothing can be stored."""
-    return errors.Unavailable(
-        "NATS_UNAVAILABLE", "Edits cannot be stored right now; keep them and join again shortly"
-    )

@@ -2,19 +2,13 @@
 
 import asyncio
 import dataclasses
-import random
 from collections.abc import Sequence
 
-import nats.errors
-
-from services.collaboration import measures, outbox
+from services.collaboration import outbox, storing
 from services.collaboration.entry import Author, Draft
 from services.collaboration.log import Log
 from services.collaboration.room import Room
 from services.collaboration.subscriber import Promise
-
-_FIRST_RETRY = 0.05
-_LAST_RETRY = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,22 +70,16 @@ class Together:
         ]
 
     async def _insist(self, parts: Sequence[Part]) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._give_up
-        pause = _FIRST_RETRY
-        while True:
-            try:
-                await self._log.store_together(
-                    (one.room.name, one.room.epoch, one.draft) for one in parts
-                )
-            except (nats.errors.Error, OSError, TimeoutError):
-                measures.STORE_FAILURES.inc()
-                for one in parts:
-                    if one.room.failure is not None:
-                        raise one.room.failure from None
-                if loop.time() > until:
-                    raise outbox.unavailable() from None
-                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
-                pause = min(_LAST_RETRY, pause * 2)
-            else:
-                return
+        def wanted() -> bool:
+            for one in parts:
+                if one.room.failure is not None:
+                    raise one.room.failure
+            return True
+
+        await storing.insist(
+            lambda: self._log.store_together(
+                (one.room.name, one.room.epoch, one.draft) for one in parts
+            ),
+            seconds=self._give_up,
+            wanted=wanted,
+        )

@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import Iterator
 from typing import cast
 
+import nats.js.errors
 import pycrdt
+import pytest
 
 from services.chassis import errors
-from services.collaboration import entry
+from services.collaboration import entry, storing
 from services.collaboration.log import Log
 from services.collaboration.names import Name
 from services.collaboration.outbox import Outbox
+from services.collaboration.subscriber import Promise
 
 _TICK = 0.3
+_ADA = entry.Author("ada", "Ada")
 
 
 class _SlowLog:
@@ -55,11 +59,10 @@ async def test_what_comes_at_the_same_moment_goes_together_one_entry_a_tick() ->
     log = _SlowLog()
     box = _outbox(log, [])
     edits = _edits()
-    author = entry.Author("ada", "Ada")
 
     def add(numbers: range) -> None:
         for number in numbers:
-            box.add(next(edits), author, None, request=str(number))
+            box.add(next(edits), _ADA, None, request=str(number))
 
     started = asyncio.get_running_loop().time()
     add(range(40))
@@ -77,3 +80,50 @@ async def test_what_comes_at_the_same_moment_goes_together_one_entry_a_tick() ->
         assert box.arrived(draft.id, 1)
     await box.settle()
     assert log.began.empty()
+
+
+class _RefusingLog:
+    """A log that JetStream answers with an error."""
+
+    def __init__(self, *answers: nats.js.errors.APIError) -> None:
+        self._answers = [*answers]
+        self.tries = 0
+
+    async def store(self, _name: Name, _epoch: str, _draft: entry.Draft) -> None:
+        """Store an entry when the errors are used up."""
+        self.tries += 1
+        if self._answers:
+            raise self._answers.pop(0)
+
+
+async def test_what_can_never_be_stored_is_not_tried_again() -> None:
+    """It is given up at once, and whoever waits is told."""
+    refusal = nats.js.errors.BadRequestError(code=400, err_code=10054)
+    log = _RefusingLog(refusal)
+    given_up: list[errors.DomainError] = []
+    box = _outbox(log, given_up)
+    promise = Promise()
+    box.add(next(_edits()), _ADA, promise)
+    async with asyncio.timeout(10):
+        with pytest.raises(errors.Unavailable):
+            await promise.revision
+        await box.settle()
+    assert log.tries == 1
+    assert [one.code for one in given_up] == ["NATS_UNAVAILABLE"]
+
+
+async def test_what_cannot_be_stored_just_now_is_tried_again() -> None:
+    """A batch that JetStream has lost some of is refused as a bad request too."""
+    log = _RefusingLog(
+        nats.js.errors.ServiceUnavailableError(code=503),
+        nats.js.errors.BadRequestError(code=400, err_code=10176),
+    )
+    given_up: list[errors.DomainError] = []
+    box = _outbox(log, given_up)
+    box.add(next(_edits()), _ADA, None)
+    async with asyncio.timeout(10):
+        while log.tries < 3:
+            await asyncio.sleep(0.01)
+    assert not given_up
+    assert box.size
+    await box.close(storing.unavailable())
