@@ -150,6 +150,7 @@ def compose(settings: CollaborationSettings) -> lifecycle.App:
             states=states,
             messages=Messages(nats=nats, stream=messages),
             subscriptions=Subscriptions(
+                authenticator=authenticator,
                 instances=instances,
                 feeds=feeds,
                 heartbeat=settings.heartbeat_seconds,

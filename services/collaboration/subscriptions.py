@@ -14,16 +14,16 @@ import contextlib
 import dataclasses
 import datetime
 import heapq
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 import nats.errors
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 
-from services.chassis import clock, errors, feed, identity
+from services.chassis import authentication, clock, errors, feed, identity
 from services.collaboration import access, activity_measures, subscription_tokens
 from services.collaboration.activity import Event, Kind
 from services.collaboration.instances import Instance, Instances
+from services.collaboration.standing import Standing
 from services.collaboration.subscription_tokens import Place
 
 _RETRY = 0.5
@@ -58,6 +58,7 @@ class Subscriptions:
     def __init__(
         self,
         *,
+        authenticator: authentication.Authenticator,
         instances: Instances,
         feeds: Iterable[feed.Feed[Event]],
         heartbeat: float,
@@ -66,13 +67,14 @@ class Subscriptions:
         """Prepare.
 
         Args:
+            authenticator: Knows how long a caller's token is good.
             instances: Who may be told what.
             feeds: The events, a feed for each stream; always in the same order.
             heartbeat: Longest silence, in seconds.
             pace: Seconds until the next round of telling after one of which only the newest
                 counts: what comes in between goes together.
-
         """
+        self._authenticator = authenticator
         self._instances = instances
         self._feeds = tuple(feeds)
         self._heartbeat = heartbeat
@@ -102,6 +104,7 @@ class Subscriptions:
             asked,
             instance,
             places,
+            authenticator=self._authenticator,
             instances=self._instances,
             feeds=self._feeds,
             heartbeat=self._heartbeat,
@@ -118,6 +121,7 @@ class Subscription:
         instance: Instance,
         places: list[Place],
         *,
+        authenticator: authentication.Authenticator,
         instances: Instances,
         feeds: tuple[feed.Feed[Event], ...],
         heartbeat: float,
@@ -126,6 +130,7 @@ class Subscription:
         self._asked = asked
         self._instance = instance
         self._places = list(places)
+        self._authenticator = authenticator
         self._instances = instances
         self._feeds = feeds
         self._heartbeat = heartbeat
@@ -141,13 +146,18 @@ class Subscription:
 
         Raises:
             feed.Expired: What was not read yet is not kept any more (WATCH_EXPIRED).
-            errors.DomainError: The caller may not act for the instance any more.
+            errors.DomainError: The caller may not act for the instance any more, or their token is
+                no longer good.
             errors.Unavailable: This replica is going (SERVER_SHUTTING_DOWN): resume elsewhere.
         """
         loop = asyncio.get_running_loop()
         news = asyncio.Event()
+        standing = Standing(
+            authenticator=self._authenticator, caller=identity.current(), on_end=news.set
+        )
         with contextlib.ExitStack() as listening:
             listening.enter_context(activity_measures.SUBSCRIBERS.track_inprogress())
+            listening.enter_context(standing.followed())
             for one in self._feeds:
                 listening.enter_context(one.listening(news.set))
             yield self._beat()
@@ -155,6 +165,8 @@ class Subscription:
             while True:
                 began = loop.time()
                 news.clear()
+                if standing.ended is not None:
+                    raise standing.ended
                 events = await self._news()
                 if not events:
                     feed.refuse_draining()
@@ -236,10 +248,7 @@ async def _told(asked: Asked, instances: Instances) -> Instance:
     """
     if asked.instance_id:
         return await instances.own(asked.instance_id)
-    caller = identity.current()
-    if caller.expires <= time.time():
-        raise errors.Unauthenticated("TOKEN_EXPIRED", "The token has expired; sign in again")
-    access.check_namespace(caller, asked.namespace)
+    access.check_namespace(identity.current(), asked.namespace)
     return Instance("", asked.namespace, datetime.datetime.min.replace(tzinfo=datetime.UTC))
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ import redis.asyncio as redis
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 
 from services.chassis import authentication
+from services.collaboration import standing
 from services.devstack.stack import Stack
 from tests.integration.collaboration import fleet, rig
 from tests.integration.collaboration.fleet import Fleet, Listener, Member
@@ -213,6 +215,35 @@ async def test_who_follows_a_project_is_told_as_long_as_the_token_holds(
         while not (answer := await stream.read()).HasField("error"):
             pass
     assert answer.error.code == "TOKEN_EXPIRED"
+
+
+async def test_who_is_told_is_told_as_long_as_the_key_of_the_token_counts(
+    instances: Fleet, parts: rig.Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A subscription ends when the key that signed its token is withdrawn, whoever is told."""
+    monkeypatch.setattr(standing, "_LOOK_EVERY", 0.1)
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(parts.stack.plan.credentials.jwks.read_bytes())
+    own = await instances.instance()
+    async with instances.replica(jwks_file=keys) as member:
+        streams = [
+            member.stub.Subscribe(request, metadata=member.as_user())
+            for request in (
+                pb.SubscribeRequest(project=parts.project),
+                pb.SubscribeRequest(instance_id=own),
+            )
+        ]
+        for stream in streams:
+            assert (await stream.read()).HasField("heartbeat")
+        left = [
+            one for one in json.loads(keys.read_text())["keys"] if one["kid"] != "codestudio-users"
+        ]
+        keys.write_text(json.dumps({"keys": left}))
+        for stream in streams:
+            async with asyncio.timeout(20):
+                while not (answer := await stream.read()).HasField("error"):
+                    pass
+            assert answer.error.code == "TOKEN_INVALID"
 
 
 async def test_an_edit_is_labelled_with_its_instance_and_no_other(
