@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pycrdt
@@ -165,22 +165,19 @@ class Syncing:
                     await held.enter_async_context(room.apart)
             for name, room in rooms.items():
                 await _catch_up(room, of_document[name])
-            # From here to the last edit nobody else has a turn.
-            plans = [
-                _plan(rooms[name], some, order.unit, wrong, apart=several)
-                for name, some in of_document.items()
-            ]
-            wrong.check()
-            _check(plans, order)
-            on_made()
             if several:
-                drafts = [self._draft(plan, order) for plan in plans]
-                stands = [
-                    _stands(plan, order.unit, text)
-                    for plan, (_, text) in zip(plans, drafts, strict=True)
-                ]
-                revisions = await self._together.store([one for one, _ in drafts])
+                plans, drafts, stands = await self._made_apart(rooms, of_document, order, wrong)
+                on_made()
+                revisions = await self._together.store(drafts)
             else:
+                # From here to the edit nobody else has a turn.
+                plans = [
+                    _plan(rooms[name], some, order.unit, wrong, apart=False)
+                    for name, some in of_document.items()
+                ]
+                wrong.check()
+                _check(plans, order)
+                on_made()
                 promises = _carry_out(plans, order)
                 stands = [_stands(plan, order.unit, plan.room.text) for plan in plans]
                 revisions = await asyncio.gather(*(one.revision for one in promises))
@@ -190,6 +187,31 @@ class Syncing:
             for change, (start, length) in zip(plan.changes, where, strict=True)
         }
         return [found[change.field] for change in order.changes]
+
+    async def _made_apart(
+        self,
+        rooms: Mapping[Name, Room],
+        of_document: Mapping[Name, list[Change]],
+        order: Order,
+        wrong: Violations,
+    ) -> tuple[list[_Plan], list[Part], list[list[tuple[int, int]]]]:
+        """Make edits of several documents apart; gives them, and where their texts stand.
+
+        They are in no document yet, so others may have a turn between two documents, each of which
+        is replayed as a whole. Within one they may not: what is planned is planned for its text.
+        """
+        plans, drafts, stands = [], [], []
+        for name, some in of_document.items():
+            await asyncio.sleep(0)
+            plan = _plan(rooms[name], some, order.unit, wrong, apart=True)
+            plans.append(plan)
+            if not wrong:
+                draft, text = self._draft(plan, order)
+                drafts.append(draft)
+                stands.append(_stands(plan, order.unit, text))
+        wrong.check()
+        _check(plans, order)
+        return plans, drafts, stands
 
     def _draft(self, plan: _Plan, order: Order) -> tuple[Part, str]:
         """Make a plan's edits apart; returns them, and the text with them."""

@@ -11,13 +11,17 @@ from typing import Any
 import grpc
 import nats
 import pycrdt
+import pytest
 import redis.asyncio as redis
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from codestudio.collaboration.v1 import document_pb2
 from nats.aio.client import Client
 
+from services.chassis import cancellation
 from services.collaboration import entry, history, names, requests, ywire
 from services.collaboration.log import NAME
+from services.collaboration.replica import Replica
+from services.collaboration.room import Room
 from tests.integration.collaboration import rig
 
 REJECT = pb.CONFLICT_RESOLUTION_REJECT
@@ -208,6 +212,34 @@ async def test_orders_of_several_documents_at_once(parts: rig.Parts) -> None:
         state = (await one.get("a.txt", include_state=True)).state
         doc = history.replay(state, [])
         assert len(ywire.read_state_vector(doc.get_state())) <= 4
+
+
+async def test_others_have_a_turn_between_two_documents_of_an_order(
+    service: rig.Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many documents are replayed for it, nobody waits for more than one of them."""
+    paths = [f"{number}.txt" for number in range(5)]
+    for path in paths:
+        await service.open(path, "")
+    turns = 0
+    seen = []
+    fork = Room.fork
+
+    def counted(room: Room) -> Replica:
+        seen.append(turns)
+        return fork(room)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Room, "fork", counted)
+    other = asyncio.create_task(others())
+    await sync(service, *(at(path, 0, 0, "x") for path in paths))
+    await cancellation.cancel([other], grace=5.0)
+    assert len(set(seen)) == len(paths)
 
 
 async def test_bases(service: rig.Replica) -> None:
