@@ -128,13 +128,19 @@ class Once:
     ) -> Sequence[Result]:
         """Carry out what is not stored of an order, and remember what became of all."""
         rest = [one for one in order.changes if one.name not in stored]
-        made = asyncio.Event()
+        made = False
+
+        async def on_made(unchanged: Sequence[Name]) -> None:
+            nonlocal made
+            made = True
+            await self._outcomes.unchanged(order.request, unchanged)
+
         try:
             answers = await self._syncing.sync(
-                dataclasses.replace(order, changes=rest), on_made=made.set
+                dataclasses.replace(order, changes=rest), on_made=on_made
             )
         except (errors.DomainError, TimeoutError):
-            if not stored and not made.is_set():
+            if not stored and not made:
                 # Refused, so nothing happened: the same id may be tried again.
                 await self._replace(keys=[key], args=[note, ""])
             raise

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pycrdt
@@ -125,6 +125,15 @@ class _Plan:
     def inserted(self) -> list[str]:
         return [one.inserted for one in self.changes]
 
+    @property
+    def splices(self) -> list[rebase.Splice]:
+        return rebase.splices(self.moved, self.inserted)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it changes nothing."""
+        return not any(one.length or one.inserted for one in self.splices)
+
 
 class Syncing:
     """Makes edits given as plain text."""
@@ -134,13 +143,14 @@ class Syncing:
         self._together = together
 
     async def sync(
-        self, order: Order, *, on_made: Callable[[], None] = lambda: None
+        self, order: Order, *, on_made: Callable[[Sequence[Name]], Awaitable[None]] | None = None
     ) -> list[Result]:
         """Make edits, all or none, and return when they are stored.
 
         Args:
             order: What is asked for.
-            on_made: Called as soon as an edit is made; whatever is raised before changes nothing.
+            on_made: Called when the edits are made, with the documents in which they change
+                nothing; whatever is raised before changes nothing.
 
         Raises:
             errors.InvalidArgument: Places that are none, or edits that overlap.
@@ -167,7 +177,8 @@ class Syncing:
                 await _catch_up(room, of_document[name])
             if several:
                 plans, drafts, stands = await self._made_apart(rooms, of_document, order, wrong)
-                on_made()
+                if on_made is not None:
+                    await on_made([plan.room.name for plan in plans if plan.idle])
                 revisions = await self._together.store(drafts)
             else:
                 # From here to the edit nobody else has a turn.
@@ -177,9 +188,10 @@ class Syncing:
                 ]
                 wrong.check()
                 _check(plans, order)
-                on_made()
                 promises = _carry_out(plans, order)
                 stands = [_stands(plan, order.unit, plan.room.text) for plan in plans]
+                if on_made is not None:
+                    await on_made([plan.room.name for plan in plans if plan.idle])
                 revisions = await asyncio.gather(*(one.revision for one in promises))
         found = {
             change.field: Result(plan.room.name, revision, start, length, plan.rebased)
@@ -217,7 +229,7 @@ class Syncing:
         """Make a plan's edits apart; returns them, and the text with them."""
         fork = plan.room.fork()
         try:
-            update = fork.edit(rebase.splices(plan.moved, plan.inserted))
+            update = fork.edit(plan.splices)
             part = self._together.part(
                 plan.room, update, order.author, source=order.source, request=order.request
             )
@@ -257,7 +269,7 @@ def _carry_out(plans: Sequence[_Plan], order: Order) -> list[Promise]:
     for plan in plans:
         promise = Promise()
         plan.room.edit(
-            rebase.splices(plan.moved, plan.inserted),
+            plan.splices,
             order.author,
             promise,
             source=order.source,

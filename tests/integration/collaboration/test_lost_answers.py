@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 import uuid
 
 import nats
@@ -86,3 +87,37 @@ async def test_an_edit_of_which_a_part_is_stored(
     answer = await lost.again(service)
     assert answer.results[0].HasField("applied") == (parts_stored == (0,))
     assert (await service.get("a.txt")).text == "once"
+
+
+@pytest.mark.parametrize("others", [(), ("b.txt",)])
+async def test_an_edit_that_changed_nothing_has_happened_too(
+    service: rig.Replica, others: tuple[str, ...]
+) -> None:
+    """The log does not tell of it. It is not made again, upon what others did since."""
+    parts = service.parts
+    for path in ("a.txt", *others):
+        await service.open(path, "hello")
+    order = pb.SyncCodeRequest(
+        instance_id="fox",
+        request_id=str(uuid.uuid4()),
+        conflict_resolution=pb.CONFLICT_RESOLUTION_REJECT,
+    )
+    nothing = order.changes.add(name=parts.name("a.txt"), base_revision=1)
+    nothing.offset.start = 3
+    for path in others:
+        order.changes.add(name=parts.name(path), text="once", base_revision=1).offset.SetInParent()
+    await service.stub.SyncCode(order, metadata=service.metadata, timeout=20)
+    await rig.forget_results(parts.stack)
+    since = pb.SyncCodeRequest(instance_id="fox")
+    since.changes.add(name=parts.name("a.txt"), text="x").offset.length = 5
+    await service.stub.SyncCode(since, metadata=service.metadata, timeout=20)
+    # As if it had begun just now: nobody may be sure yet that what is not stored never will be.
+    async with redis.Redis.from_url(parts.stack.plan.redis_url) as client:
+        key = f"sync_request:{hashlib.sha256(f'ada/{order.request_id}'.encode()).hexdigest()}"
+        note = json.loads(await client.get(key))
+        await client.set(key, json.dumps({**note, "began": time.time()}))
+    done = await service.stub.SyncCode(order, metadata=service.metadata, timeout=20)
+    assert [one.name.path for one in done.results] == ["a.txt", *others]
+    assert (await service.get("a.txt")).text == "x"
+    for path in others:
+        assert (await service.get(path)).text == "oncehello"
