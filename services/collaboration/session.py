@@ -86,6 +86,7 @@ class Session:
         self._share = Share(share=settings.connection_share, credit=settings.connection_credit)
         self._over = False
         self._push: Callable[[bytes], bool] | None = None
+        self._pace = settings.flush_per_stream
         self._resting = False
         """Whether all there was is sent, and what comes may be pushed."""
         self._standing = Standing(
@@ -109,6 +110,8 @@ class Session:
             push: Sends a frame at once, or tells that the client takes none right now.
         """
         self._push = push
+        if push is not None:
+            self._pace = self._settings.flush_per_socket
         draining = asyncio.ensure_future(lifecycle.draining().wait())
         draining.add_done_callback(lambda _: self._event.set())
         reading = asyncio.create_task(self._read(), name="read collaborate")
@@ -319,7 +322,7 @@ class Session:
                 Subscriber(
                     author=access.author(self._caller),
                     may_write=self._writes,
-                    pace=self._settings.flush_per_stream,
+                    pace=self._pace,
                     wake=lambda: self._wake(channel),
                 ),
             )

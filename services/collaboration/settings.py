@@ -69,12 +69,13 @@ class CollaborationSettings(ServiceSettings):
     error; they keep what is not stored, and bring it when they come again."""
 
     flush_per_stream: float = Field(default=0.00014, ge=0)
-    """Seconds between two rounds of sending in a busy document, for each client on a stream: a
-    frame to one costs about 40 microseconds, so a document takes a third of a core at most. What
-    comes in between goes out as one frame."""
+    """Seconds between two rounds of sending in a busy document, for each client on a stream of the
+    port for gRPC: a frame to one costs about 40 microseconds, so a document takes a third of a core
+    at most. What comes in between goes out as one frame."""
 
     flush_per_socket: float = Field(default=0.00005, ge=0)
-    """The same for each client on a WebSocket, where a frame costs a quarter of that."""
+    """The same for each client on the port for the web, on a stream or a WebSocket, where a frame
+    costs a quarter of that."""
 
     backlog_bytes: int = Field(default=4 * _MIB, ge=1024)
     """Edits of a document kept for its slowest client; one that is further behind is

@@ -29,6 +29,9 @@ class Line(Protocol):
     def send(self, stream: int, content: bytes) -> None:
         """Send content of a stream; at most what there is `room` for."""
 
+    def push(self, stream: int, content: bytes) -> bool:
+        """Send content of a stream as one frame; False where there is no room for it."""
+
     def headers(self, stream: int, fields: list[tuple[bytes, bytes]], *, end: bool = False) -> None:
         """Send header fields of a stream."""
 
@@ -174,11 +177,7 @@ class Call:
         """
         if self._writing or self._over or not self._opened:
             return False
-        content = wire.message(message)
-        if self._line.room(self._stream) < len(content):
-            return False
-        self._line.send(self._stream, content)
-        return True
+        return self._line.push(self._stream, wire.message(message))
 
     # --- what its connection says ---
 

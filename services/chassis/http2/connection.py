@@ -32,6 +32,8 @@ _BUFFERED = 256 * 1024
 _PING_EVERY = 30.0
 _PING_PATIENCE = 10.0
 """Seconds within which a ping has to be answered."""
+_DATA = b"\0\0"
+"""Kind and flags of a frame of content."""
 _CONTROL_CREDIT = 10_000
 _CONTROL_RATE = 1_000.0
 """Frames that only cost, at once and by the second: past it, a connection is closed."""
@@ -79,6 +81,8 @@ class Connection(asyncio.Protocol):
             )
         )
         self._calls: dict[int, tuple[Call, asyncio.Task[None]]] = {}
+        self._outgoing: list[bytes] = []
+        """What leaves before that which h2 has."""
         self._flushing: asyncio.Handle | None = None
         self._refusing = False
         self._unacknowledged = 0
@@ -185,6 +189,29 @@ class Connection(asyncio.Protocol):
         """Send content of a stream; at most what there is `room` for."""
         self._http.send_data(stream, content)
         self._soon()
+
+    def push(self, stream: int, content: bytes) -> bool:
+        """Send content of a stream as one frame, at once; False where there is no room for it.
+
+        What h2's `send_data` does, at a third of the price: an edit goes to a hundred at a time.
+        """
+        http = self._http
+        sending = http.streams[stream]
+        size = len(content)
+        if (
+            self.paused
+            or size > sending.outbound_flow_control_window
+            or size > http.outbound_flow_control_window
+            or size > http.max_outbound_frame_size
+        ):
+            return False
+        sending.outbound_flow_control_window -= size
+        http.outbound_flow_control_window -= size
+        if before := http.data_to_send():
+            self._outgoing.append(before)
+        self._outgoing += (size.to_bytes(3) + _DATA + stream.to_bytes(4), content)
+        self._soon()
+        return True
 
     def headers(self, stream: int, fields: list[tuple[bytes, bytes]], *, end: bool = False) -> None:
         """Send header fields of a stream."""
@@ -344,5 +371,9 @@ class Connection(asyncio.Protocol):
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
+        outgoing = self._outgoing
         if data := self._http.data_to_send():
-            self._transport.write(data)
+            outgoing.append(data)
+        if outgoing:
+            self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+            outgoing.clear()
