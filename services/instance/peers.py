@@ -1,6 +1,5 @@
 """The other services, as the reconciler uses them. Every call is idempotent by instance id."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from codestudio.common.v1 import resources_pb2
@@ -121,9 +120,8 @@ class MeshPeers:
                 namespace=record.namespace, amounts=amounts(record, level), instance_id=record.id
             )
         )
-        if answer.allowed:
-            return
-        raise _exceeded(record, answer.shortages)
+        if not answer.allowed:
+            raise errors.from_detail(answer.refusal, errors.ResourceExhausted)
 
     async def release_quota(self, record: Record) -> None:
         """Make the ledger hold nothing for it."""
@@ -231,34 +229,6 @@ class MeshPeers:
     @property
     def _workloads(self) -> "workload_service_pb2_grpc.WorkloadServiceAsyncStub":
         return self._mesh.stub(workload_service_pb2_grpc.WorkloadServiceStub)
-
-
-def _exceeded(
-    record: Record, shortages: Sequence[quota_service_pb2.QuotaShortage]
-) -> errors.ResourceExhausted:
-    """Make the error that Quota refuses such a reservation with, to the letter."""
-    return errors.ResourceExhausted(
-        "QUOTA_EXCEEDED",
-        f"Quota of namespace {record.namespace} exceeded: {'; '.join(map(_told, shortages))}",
-        instance_id=record.id,
-        metadata={
-            "namespace": record.namespace,
-            "resources": ",".join(one.resource for one in shortages),
-            **{
-                f"{one.resource}.{name}": getattr(one, name)
-                for one in shortages
-                for name in ("limit", "used", "requested", "exceeded_by")
-            },
-        },
-    )
-
-
-def _told(one: quota_service_pb2.QuotaShortage) -> str:
-    own = f" ({one.held} by this instance)" if one.held else ""
-    return (
-        f"{one.resource}: {one.used} of {one.limit} in use{own}, "
-        f"{one.requested} asked for, {one.exceeded_by} over the limit"
-    )
 
 
 def _activity(message: workload_service_pb2.WorkloadActivity) -> Activity:

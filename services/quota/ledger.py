@@ -112,7 +112,7 @@ class Ledger:
         outcome = await self._store.reserve(namespace, instance_id, amounts, self._defaults())
         if isinstance(outcome, Reservation):
             return outcome
-        raise _exceeded(namespace, instance_id, outcome)
+        raise _refused(namespace, instance_id, outcome)
 
     async def reserve_all(
         self, asked: Sequence[tuple[str, str, Amounts]]
@@ -125,7 +125,7 @@ class Ledger:
         return [
             outcome
             if isinstance(outcome, Reservation)
-            else _exceeded(namespace, instance_id, outcome)
+            else _refused(namespace, instance_id, outcome)
             for (namespace, instance_id, _), outcome in zip(asked, outcomes, strict=True)
         ]
 
@@ -161,12 +161,19 @@ def _etag_mismatch(namespace: str) -> errors.Aborted:
     )
 
 
-def _exceeded(
-    namespace: str, instance_id: str, shortages: list[Shortage]
+def _refused(
+    namespace: str, instance_id: str, shortages: Sequence[Shortage]
 ) -> errors.ResourceExhausted:
     """Make the error of a refused reservation, and count it."""
     for shortage in shortages:
         REFUSED.labels(shortage.resource).inc()
+    return exceeded(namespace, instance_id, shortages)
+
+
+def exceeded(
+    namespace: str, instance_id: str, shortages: Sequence[Shortage]
+) -> errors.ResourceExhausted:
+    """Make the error that a reservation with limits in the way is refused with."""
     facts = {
         f"{shortage.resource}.{name}": value
         for shortage in shortages

@@ -10,7 +10,7 @@ from services.chassis import errors, identity
 from services.chassis.validation import Violations
 from services.quota import batch, requests, translation
 from services.quota.amounts import quantity
-from services.quota.ledger import Ledger
+from services.quota.ledger import Ledger, exceeded
 from services.quota.reconcile import Reconciler
 from services.quota.repairs import Journal
 
@@ -83,6 +83,9 @@ class QuotaServicer(quota_service_pb2_grpc.QuotaServiceServicer):
                 )
                 for shortage in shortages
             ],
+            refusal=errors.to_detail(exceeded(namespace, instance_id, shortages))
+            if shortages
+            else None,
         )
 
     async def ReserveQuota(

@@ -110,6 +110,26 @@ async def test_check_is_a_dry_run(admin: Stub) -> None:
     assert (await admin.GetQuota(pb.GetQuotaRequest(namespace="team"))).usage.cpu == "99"
 
 
+async def test_a_refusal_is_the_same_to_the_letter(admin: Stub) -> None:
+    """A reservation alone, one of a batch and a check are refused in the same words."""
+    await admin.ReserveQuota(reserve("fox", pb.Amounts(instances=1, cpu="99")))
+    asked = reserve("fox", pb.Amounts(instances=200, cpu="101", memory="1500Mi"))
+    alone = await refusal(admin.ReserveQuota(asked), grpc.StatusCode.RESOURCE_EXHAUSTED)
+    batch = await admin.BatchReserveQuota(pb.BatchReserveQuotaRequest(requests=[asked]))
+    check = await admin.CheckQuota(
+        pb.CheckQuotaRequest(namespace="team", instance_id="fox", amounts=asked.amounts)
+    )
+    refused = [alone, batch.results[0].error, check.refusal]
+    for one in refused:
+        one.ClearField("timestamp")
+        one.ClearField("request_id")
+    assert refused == [alone] * 3
+    assert "(99 by this instance)" in alone.message
+    asked.amounts.CopyFrom(ONE)
+    allowed = pb.CheckQuotaRequest(namespace="team", instance_id="fox", amounts=asked.amounts)
+    assert not (await admin.CheckQuota(allowed)).HasField("refusal")
+
+
 def update(*paths: str, etag: str = "", **limits: object) -> pb.UpdateQuotaRequest:
     return pb.UpdateQuotaRequest(
         quota=pb.Quota(namespace="team", limits=pb.Amounts(**limits), etag=etag),

@@ -104,8 +104,11 @@ class World(
         self, request: quota_service_pb2.CheckQuotaRequest, context: grpc.aio.ServicerContext
     ) -> quota_service_pb2.CheckQuotaResponse:
         await self._meet("CheckQuota", request.instance_id, context)
-        held = set(self.reservations) | {request.instance_id}
-        return quota_service_pb2.CheckQuotaResponse(allowed=len(held) <= self.instances_limit)
+        answer = quota_service_pb2.CheckQuotaResponse(allowed=True)
+        if len(set(self.reservations) | {request.instance_id}) > self.instances_limit:
+            answer.allowed = False
+            answer.refusal.code = "QUOTA_EXCEEDED"
+        return answer
 
     async def ReleaseQuota(
         self, request: quota_service_pb2.ReleaseQuotaRequest, context: grpc.aio.ServicerContext

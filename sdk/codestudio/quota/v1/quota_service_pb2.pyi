@@ -105,12 +105,14 @@ class QuotaShortage(_message.Message):
     def __init__(self, resource: _Optional[str] = ..., limit: _Optional[str] = ..., used: _Optional[str] = ..., requested: _Optional[str] = ..., exceeded_by: _Optional[str] = ..., held: _Optional[str] = ...) -> None: ...
 
 class CheckQuotaResponse(_message.Message):
-    __slots__ = ("allowed", "shortages")
+    __slots__ = ("allowed", "shortages", "refusal")
     ALLOWED_FIELD_NUMBER: _ClassVar[int]
     SHORTAGES_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
     allowed: bool
     shortages: _containers.RepeatedCompositeFieldContainer[QuotaShortage]
-    def __init__(self, allowed: _Optional[bool] = ..., shortages: _Optional[_Iterable[_Union[QuotaShortage, _Mapping]]] = ...) -> None: ...
+    refusal: _error_pb2.ErrorDetail
+    def __init__(self, allowed: _Optional[bool] = ..., shortages: _Optional[_Iterable[_Union[QuotaShortage, _Mapping]]] = ..., refusal: _Optional[_Union[_error_pb2.ErrorDetail, _Mapping]] = ...) -> None: ...
 
 class ReserveQuotaRequest(_message.Message):
     __slots__ = ("namespace", "instance_id", "amounts")
