@@ -24,15 +24,6 @@ from services.chassis import connectors, errors, lifecycle, streams
 
 _log = structlog.get_logger(__name__)
 
-_CHECK_EVERY = 2.0
-"""Seconds of silence after which a consumer is asked whether it is still there: a NATS that was
-killed comes back without it, and says nothing."""
-_DOUBTED = 0.5
-"""Seconds of silence after which it is asked again when something should have come."""
-_PENDING_MESSAGES = 512 * 1024
-_PENDING_BYTES = 256 * 1024**2
-"""Messages, and bytes of them, that wait to be read at most; what comes then is dropped, and read
-again from the stream."""
 _INACTIVE = 30.0
 _PAUSE = 0.2
 _HISTORY_BATCH = 500
@@ -116,8 +107,6 @@ class Reader(Generic[Event]):
             self._subjects,
             stream=self._stream,
             manual_ack=True,
-            pending_msgs_limit=_PENDING_MESSAGES,
-            pending_bytes_limit=_PENDING_BYTES,
             config=api.ConsumerConfig(
                 deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=self._after + 1,
@@ -132,9 +121,8 @@ class Reader(Generic[Event]):
         try:
             on_alive()
             while True:
-                silence = _DOUBTED if arrivals.doubtful else _CHECK_EVERY
                 try:
-                    message = await subscription.next_msg(timeout=silence)
+                    message = await subscription.next_msg(timeout=arrivals.patience)
                 except nats.errors.TimeoutError:
                     last = (await jetstream.stream_info(self._stream)).state.last_seq
                     if arrivals.missing(await subscription.consumer_info()):
@@ -197,7 +185,7 @@ class Feed(Generic[Event]):
         self._last = 0
         self._quiet = 0
         self._identity = ""
-        self._alive_at = -_CHECK_EVERY * 10
+        self._alive_at = -streams.CHECK_EVERY * 10
         self._changed = asyncio.Event()
         self._listeners: dict[Callable[[], None], None] = {}
         self._history_turns = asyncio.Semaphore(_HISTORY_READERS)
@@ -210,7 +198,7 @@ class Feed(Generic[Event]):
     @property
     def healthy(self) -> bool:
         """Whether it is known that no event is missing but the very latest."""
-        return asyncio.get_running_loop().time() - self._alive_at < 2 * _CHECK_EVERY
+        return asyncio.get_running_loop().time() - self._alive_at < 2 * streams.CHECK_EVERY
 
     async def extent(self) -> streams.Extent:
         """Return what the stream holds at this moment.

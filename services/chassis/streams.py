@@ -14,6 +14,11 @@ from services.chassis import connectors, errors
 _DUPLICATES = 120.0
 _STREAM_EXISTS = 10058
 """JetStream's code for a stream of that name with another configuration."""
+CHECK_EVERY = 2.0
+"""Seconds of silence after which a consumer is asked whether it is still there: a NATS that was
+killed comes back without it, and says nothing."""
+_DOUBTED = 0.5
+"""Seconds of silence after which it is asked again when something should have come."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +72,11 @@ class Arrivals:
     def doubtful(self) -> bool:
         """Whether something was on its way, or lost, when the consumer was asked last."""
         return self._behind_at == self._count
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence after which the consumer is to be asked."""
+        return _DOUBTED if self.doubtful else CHECK_EVERY
 
     def take(self, number: int) -> bool:
         """Count a message with its number by the consumer; False where one before it is lost."""

@@ -45,15 +45,6 @@ _BATCH = 1000
 """Messages JetStream takes in one batch (ADR-50)."""
 _WRONG_LAST = 10071
 """JetStream's code for a message that is not the next one, as was required of it."""
-_CHECK_EVERY = 2.0
-"""Seconds of silence after which a consumer is asked whether it is still there: a NATS that was
-killed comes back without it, and says nothing."""
-_DOUBTED = 0.5
-"""Seconds of silence after which it is asked again when something should have come."""
-_PENDING_MESSAGES = 512 * 1024
-_PENDING_BYTES = 256 * 1024**2
-"""Messages, and bytes of them, that wait to be taken at most; what comes then is dropped, and read
-again from the log."""
 _INACTIVE = 30.0
 _PAUSE = 0.2
 _HEADERS_ROOM = 64 * 1024
@@ -348,11 +339,10 @@ class Log:
         async with following as subscription:
             self._followed.set()
             while True:
-                silence = _DOUBTED if arrivals.doubtful else _CHECK_EVERY
-                await asyncio.wait([broken], timeout=silence)
+                await asyncio.wait([broken], timeout=arrivals.patience)
                 if broken.done():
                     broken.result()
-                if loop.time() - heard >= _CHECK_EVERY:
+                if loop.time() - heard >= streams.CHECK_EVERY:
                     async with asyncio.timeout(self._timeout):
                         consumer = await subscription.consumer_info()
                     if arrivals.missing(consumer):
@@ -390,8 +380,6 @@ class Log:
             stream=NAME,
             cb=received,
             manual_ack=True,
-            pending_msgs_limit=_PENDING_MESSAGES,
-            pending_bytes_limit=_PENDING_BYTES,
             config=api.ConsumerConfig(
                 deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=after + 1,

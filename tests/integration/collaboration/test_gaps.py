@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ import pytest
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from nats.js import JetStreamContext
 
-from services.chassis import feed
+from services.chassis import streams
 from services.collaboration import activity, entry, log, names
 from services.devstack.stack import Stack
 from tests.integration.collaboration import fleet, rig
@@ -21,6 +22,14 @@ _PENDING = 8
 _SENT = 12
 
 Message = tuple[str, bytes, dict[str, str]]
+
+
+@pytest.fixture(autouse=True)
+def few_may_be_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have consumers drop what comes past a few messages, and look soon."""
+    subscribe = functools.partialmethod(JetStreamContext.subscribe, pending_msgs_limit=_PENDING)
+    monkeypatch.setattr(JetStreamContext, "subscribe", subscribe)
+    monkeypatch.setattr(streams, "CHECK_EVERY", 0.3)
 
 
 def flood(stack: Stack, stream: str, messages: Sequence[Message]) -> None:
@@ -53,11 +62,9 @@ async def delivered(jetstream: JetStreamContext, stream: str) -> bool:
 
 
 async def test_the_newest_messages_to_an_instance_were_dropped(
-    infrastructure: Stack, parts: rig.Parts, monkeypatch: pytest.MonkeyPatch
+    infrastructure: Stack, parts: rig.Parts
 ) -> None:
     """They are told all the same, in order, each once, and no later message is needed for it."""
-    monkeypatch.setattr(feed, "_PENDING_MESSAGES", _PENDING)
-    monkeypatch.setattr(feed, "_CHECK_EVERY", 0.3)
     async with fleet.fleet(infrastructure, parts) as instances, instances.replica() as member:
         ada, bob = await instances.instance("ada"), await instances.instance("bob")
         async with fleet.listening(member, instance_id=bob, user="bob") as listener:
@@ -69,12 +76,8 @@ async def test_the_newest_messages_to_an_instance_were_dropped(
             assert listener.errors == []
 
 
-async def test_the_newest_edits_were_dropped(
-    infrastructure: Stack, parts: rig.Parts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_newest_edits_were_dropped(infrastructure: Stack, parts: rig.Parts) -> None:
     """Who has the document open sees all of them, though nobody edits anything after that."""
-    monkeypatch.setattr(log, "_PENDING_MESSAGES", _PENDING)
-    monkeypatch.setattr(log, "_CHECK_EVERY", 0.3)
     async with rig.replica(parts, heartbeat_seconds=60.0) as service:
         await service.open("a.txt", "")
         async with service.editor("a.txt") as ada:
