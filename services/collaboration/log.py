@@ -253,8 +253,12 @@ class Log:
             return 0
         return message.seq or 0
 
-    async def read(self, name: Name, after: int, until: int) -> list[Entry]:
+    async def read(
+        self, name: Name, after: int, until: int, *, headers_only: bool = False
+    ) -> list[Entry]:
         """Return a document's entries behind one sequence number up to another.
+
+        With `headers_only` their updates are left away.
 
         Raises:
             nats.errors.Error: NATS cannot be reached, or lost some on the way.
@@ -273,10 +277,15 @@ class Log:
             if sequence == until and not done.done():
                 done.set_result(None)
 
-        async with (
-            asyncio.timeout(_HISTORY_SECONDS),
-            self._consuming(name.subject(entry.SUBJECT), after, take, done, streams.Arrivals()),
-        ):
+        consuming = self._consuming(
+            name.subject(entry.SUBJECT),
+            after,
+            take,
+            done,
+            streams.Arrivals(),
+            headers_only=headers_only,
+        )
+        async with asyncio.timeout(_HISTORY_SECONDS), consuming:
             await done
         return found
 
@@ -297,7 +306,7 @@ class Log:
         Raises:
             nats.errors.Error: NATS cannot be reached.
         """
-        entries = await self.read(name, 0, await self.last(name))
+        entries = await self.read(name, 0, await self.last(name), headers_only=True)
         await self.trim(name, spent(entries, clock.now()))
 
     async def follow(self, on_entry: Callable[[Entry], None], on_lost: Callable[[], None]) -> None:
@@ -359,6 +368,8 @@ class Log:
         take: Callable[[Msg, int], None],
         broken: asyncio.Future[None],
         arrivals: streams.Arrivals,
+        *,
+        headers_only: bool = False,
     ) -> AsyncIterator[Any]:
         """Call `take` with each message behind a sequence number; fails `broken` on a gap."""
 
@@ -384,6 +395,7 @@ class Log:
                 deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=after + 1,
                 ack_policy=api.AckPolicy.NONE,
+                headers_only=headers_only or None,
                 mem_storage=True,
                 num_replicas=1,
                 inactive_threshold=_INACTIVE,

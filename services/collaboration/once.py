@@ -162,7 +162,8 @@ class Once:
         found = set()
         for name in order.names:
             last = await self._log.last(name)
-            entries = await self._log.read(name, places.get(name.key, 0), last)
+            after = places.get(name.key, 0)
+            entries = await self._log.read(name, after, last, headers_only=True)
             # Of a large entry only the last part says that it is whole.
             if any(order.request in one.requests and one.part == one.parts - 1 for one in entries):
                 found.add(name.key)

@@ -7,7 +7,8 @@ import nats
 import pytest
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 
-from services.collaboration import entry, names
+from services.chassis import connectors
+from services.collaboration import entry, log, names
 from services.collaboration.log import NAME
 from tests.integration.collaboration import rig
 
@@ -71,6 +72,27 @@ async def test_the_log_of_what_is_gone_is_cut(parts: rig.Parts) -> None:
                 await asyncio.sleep(0.1)
         async with rig.replica(parts) as two:
             assert (await two.get("a.txt")).text == "and again "
+
+
+async def test_what_is_cut_is_not_read(parts: rig.Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deleted history is cut by what its entries are; what was written in it stays there."""
+    monkeypatch.setattr(log, "_DELETIONS_KEPT", 0.0)
+    name = names.Name("default", parts.project, "a.txt")
+    connector = connectors.Nats(parts.settings())
+    code = log.Log(nats=connector, origin="here", timeout=5.0)
+    await connector.start()
+    try:
+        await connector.wait_ready()
+        await code.extent()
+        for number in range(10):
+            await code.store(name, "e", entry.Draft(f"{name.key}-{number}", bytes(100_000)))
+        await code.end(name, "e", None, entry.Author("ada", "Ada"))
+        before = connector.client.stats["in_bytes"]
+        await code.clear(name)
+        assert connector.client.stats["in_bytes"] - before < 50_000
+        assert await code.last(name) == 0
+    finally:
+        await connector.stop()
 
 
 async def test_only_what_was_looked_at(service: rig.Replica) -> None:
