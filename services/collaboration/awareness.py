@@ -6,8 +6,9 @@ text beyond ASCII.
 """
 
 import dataclasses
+import enum
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from services.collaboration import ywire
 
@@ -29,6 +30,17 @@ class _State:
     """When it last changed, in changes of the whole document."""
     encoded: bytes
     """As it stands in an awareness update."""
+
+
+class Refusal(enum.StrEnum):
+    """Why a state is not taken."""
+
+    BUDGET = "budget"
+    """The document's states have as many bytes as they may."""
+    CLIENTS = "clients"
+    """The document has as many clients as it may."""
+    CONNECTION = "connection"
+    """Its connection speaks for as many clients as it may."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,23 +96,42 @@ class Awareness:
     def __len__(self) -> int:
         return sum(one.content != _GONE for one in self._states.values())
 
-    def apply(self, said: Iterable[Said], now: float) -> list[int]:
-        """Take what is newer than what is known; returns the clients it is about."""
+    def news(self, said: Said) -> bool:
+        """Whether something is newer than what is known."""
+        known = self._states.get(said.client)
+        if known is None:
+            # A first clock of 0 is ignored (y-protocols); a farewell of a stranger is nothing.
+            return said.clock != 0 and said.content != _GONE
+        if said.clock == known.clock:
+            # At the same clock only a farewell is news.
+            return said.content == _GONE and known.content != _GONE
+        return said.clock > known.clock
+
+    def apply(
+        self,
+        said: Iterable[Said],
+        now: float,
+        on_refusal: Callable[[Refusal], None] = lambda _: None,
+    ) -> list[int]:
+        """Take what is newer than what is known; returns the clients it is about.
+
+        Args:
+            said: What clients say of themselves.
+            now: The time, in seconds.
+            on_refusal: Called for each state that is news and is not taken.
+        """
         changed = []
         for one in said:
             known = self._states.get(one.client)
-            if known is None:
-                # A first clock of 0 is ignored (y-protocols); a farewell of a stranger is nothing.
-                if one.clock == 0 or one.content == _GONE or len(self._states) >= MAX_CLIENTS:
-                    continue
-            elif one.clock < known.clock or (
-                # At the same clock only a farewell is news.
-                one.clock == known.clock and (one.content != _GONE or known.content == _GONE)
-            ):
-                if one.clock == known.clock:
+            if not self.news(one):
+                if known is not None and one.clock == known.clock:
                     known.renewed = now
                 continue
+            if known is None and len(self._states) >= MAX_CLIENTS:
+                on_refusal(Refusal.CLIENTS)
+                continue
             if self._exceeds(one, known):
+                on_refusal(Refusal.BUDGET)
                 continue
             self._put(one.client, one.clock, one.content, now)
             changed.append(one.client)

@@ -39,6 +39,11 @@ SNAPSHOTS = Counter("codestudio_collaboration_snapshots", "Snapshots stored.")
 RESYNCS = Counter(
     "codestudio_collaboration_resyncs", "Clients that had to synchronise again, by why.", ("why",)
 )
+CURSORS_REFUSED = Counter(
+    "codestudio_collaboration_cursors_refused",
+    "States of clients' awareness that were not taken, by why.",
+    ("why",),
+)
 REFUSALS = Counter(
     "codestudio_collaboration_refusals", "What clients sent and was refused, by code.", ("code",)
 )

@@ -9,6 +9,7 @@ import structlog
 
 from services.chassis import clock, errors
 from services.collaboration import awareness, history, measures, segments
+from services.collaboration.awareness import Refusal
 from services.collaboration.entry import Author, Entry
 from services.collaboration.history import History
 from services.collaboration.log import Log
@@ -293,13 +294,23 @@ class Room:
         Raises:
             ywire.Malformed: It is no awareness update.
         """
+
+        def refused(why: Refusal) -> None:
+            _count_cursor(why)
+            if not subscriber.cursor_refused:
+                subscriber.cursor_refused = True
+                who = subscriber.author.subject
+                _log.info("a cursor is not taken", document=self.name.key, who=who, why=why.value)
+
         own = set(subscriber.clients)
         said = []
         for one in awareness.read(update):
             if one.client in own or len(own) < _CLIENTS_EACH:
                 own.add(one.client)
                 said.append(one)
-        changed = self.awareness.apply(said, self._loop.time())
+            elif self.awareness.news(one):
+                refused(Refusal.CONNECTION)
+        changed = self.awareness.apply(said, self._loop.time(), refused)
         subscriber.clients.update(changed)
         self._say(changed)
 
@@ -309,7 +320,7 @@ class Room:
         Raises:
             ywire.Malformed: It is no awareness update.
         """
-        if self.awareness.apply(awareness.read(update), self._loop.time()):
+        if self.awareness.apply(awareness.read(update), self._loop.time(), _count_cursor):
             self._schedule()
 
     def awareness_for(self, subscriber: Subscriber) -> bytes | None:
@@ -503,3 +514,7 @@ def deleted(name: Name) -> errors.NotFound:
         f"{name.path} in project {name.project} was deleted",
         metadata={"namespace": name.namespace, "project": name.project, "path": name.path},
     )
+
+
+def _count_cursor(why: Refusal) -> None:
+    measures.CURSORS_REFUSED.labels(why.value).inc()

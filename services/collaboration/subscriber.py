@@ -81,6 +81,8 @@ class Subscriber:
         """Version of the room's awareness it has been given."""
         self.clients: set[int] = set()
         """Awareness clients that speak through it; gone when it is."""
+        self.cursor_refused = False
+        """Whether something they said was not taken; it is logged once."""
         self.failure: errors.DomainError | None = None
         """Why the room has sent it away."""
         self.must_resync = False

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import functools
 from collections.abc import AsyncIterator
 from typing import Any
 
+import prometheus_client
 import pycrdt
+import structlog.testing
 
 from services.chassis import clock, connectors
 from services.collaboration import awareness, history, presence, ywire
@@ -38,7 +41,7 @@ def _log(settings: CollaborationSettings) -> Log:
 
 
 @contextlib.asynccontextmanager
-async def _room() -> AsyncIterator[Room]:
+async def _room(**limits: int) -> AsyncIterator[Room]:
     room = Room(
         name=_NAME,
         epoch="e",
@@ -47,7 +50,7 @@ async def _room() -> AsyncIterator[Room]:
         kept=History(Checkpoint(1, 0, history.seed(""))),
         log=_log(CollaborationSettings()),
         origin="here",
-        limits=_LIMITS,
+        limits=dataclasses.replace(_LIMITS, **limits),
     )
     try:
         yield room
@@ -194,3 +197,47 @@ class _Ahead:
 
     def time(self) -> float:
         return asyncio.get_running_loop().time() + 600
+
+
+def _says(*clients: int, clock: int = 1, size: int = 10) -> bytes:
+    told = awareness.Awareness()
+    state = b'"' + b"x" * (size - 2) + b'"'
+    told.apply([awareness.Said(client, clock, state) for client in clients], 0)
+    return told.update(clients)
+
+
+def _refused(why: str) -> float:
+    name = "codestudio_collaboration_cursors_refused_total"
+    return prometheus_client.REGISTRY.get_sample_value(name, {"why": why}) or 0.0
+
+
+async def test_a_cursor_that_is_not_taken_is_counted_and_told_of_once_a_connection() -> None:
+    """By why: the document's budget, or too many clients of one connection; what is known is not.
+
+    Those that come from other replicas are counted too.
+    """
+    async with _room(awareness_bytes=50_000) as room:
+        ada, bob = (
+            Subscriber(author=Author(name, name), may_write=True, pace=0, wake=lambda: None)
+            for name in ("ada", "bob")
+        )
+        room.join(ada)
+        room.join(bob)
+        budget, connection = _refused("budget"), _refused("connection")
+        with structlog.testing.capture_logs() as logs:
+            room.say(_says(1, 2, 3, 4, size=10_000), ada)
+            assert not logs
+            room.say(_says(5, 6, size=10_000), ada)
+            room.say(_says(5, clock=2, size=10_000), ada)
+            # An editor tells again what it was told, of however many.
+            room.hear(_says(*range(100, 120)))
+            room.say(_says(*range(100, 120)), bob)
+            assert len(logs) == 1
+            room.say(_says(*range(200, 220)), bob)
+        assert [(one["who"], one["why"], one["log_level"]) for one in logs] == [
+            ("ada", "budget", "info"),
+            ("bob", "connection", "info"),
+        ]
+        room.hear(_says(300, size=10_000))
+        assert _refused("budget") - budget == 4
+        assert _refused("connection") - connection == 4
