@@ -212,16 +212,22 @@ class Syncing:
         They are in no document yet, so others may have a turn between two documents, each of which
         is replayed as a whole. Within one they may not: what is planned is planned for its text.
         """
-        plans, drafts, stands = [], [], []
+        plans, drafts, stands, seen = [], [], [], []
         for name, some in of_document.items():
             await asyncio.sleep(0)
             plan = _plan(rooms[name], some, order.unit, wrong, apart=True)
             plans.append(plan)
+            seen.append(plan.room.text)
             if not wrong:
                 draft, text = self._draft(plan, order)
                 drafts.append(draft)
                 stands.append(_stands(plan, order.unit, text))
         wrong.check()
+        for plan, then in zip(plans, seen, strict=True):
+            if order.rejects and plan.changes[0].base and plan.room.text != then:
+                # Others have changed it since it was planned.
+                again = _plan(plan.room, plan.changes, order.unit, wrong, apart=True)
+                plan.conflict |= again.conflict
         _check(plans, order)
         return plans, drafts, stands
 

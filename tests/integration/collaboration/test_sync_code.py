@@ -20,8 +20,10 @@ from nats.aio.client import Client
 from services.chassis import cancellation
 from services.collaboration import entry, history, names, requests, ywire
 from services.collaboration.log import NAME
+from services.collaboration.rebase import Splice
 from services.collaboration.replica import Replica
 from services.collaboration.room import Room
+from services.collaboration.subscriber import Promise
 from tests.integration.collaboration import rig
 
 REJECT = pb.CONFLICT_RESOLUTION_REJECT
@@ -240,6 +242,28 @@ async def test_others_have_a_turn_between_two_documents_of_an_order(
     await sync(service, *(at(path, 0, 0, "x") for path in paths))
     await cancellation.cancel([other], grace=5.0)
     assert len(set(seen)) == len(paths)
+
+
+async def test_what_changes_during_an_order_is_no_less_a_conflict(
+    service: rig.Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that others change while the next is replayed is looked at again."""
+    for path in ("a.txt", "b.txt"):
+        await service.open(path, "hello")
+    forked: list[Room] = []
+    fork = Room.fork
+
+    def changed(room: Room) -> Replica:
+        if forked:
+            forked[0].edit([Splice(0, 5, "bye")], entry.Author("bob", "Bob"), Promise())
+        forked.append(room)
+        return fork(room)
+
+    monkeypatch.setattr(Room, "fork", changed)
+    order = at("a.txt", 2, 2, "x", base=1), at("b.txt", 2, 2, "x", base=1)
+    detail = await rig.refusal(sync(service, *map(dict, order), conflict_resolution=REJECT))
+    assert (detail.code, detail.metadata["path"]) == ("CONFLICT", "a.txt")
+    assert (await service.get("b.txt")).text == "hello"
 
 
 async def test_bases(service: rig.Replica) -> None:
