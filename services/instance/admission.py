@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from codestudio.instance.v1 import instance_pb2
 
-from services.chassis import errors, identity
+from services.chassis import context, errors, identity
 from services.instance import changes, names, times, transitions
 from services.instance.lifetimes import Lifetimes
 from services.instance.peers import Peers
@@ -87,6 +87,8 @@ class Admission:
         self._peers = peers
         self._withdrawal = withdrawal
         self._takeover = int(settings.claim_takeover_seconds * 1000)
+        self._abandon_seconds = settings.claim_abandon_seconds
+        self._given_up: set[asyncio.Task[None]] = set()
         self._lifetimes = lifetimes
         self._on_admitted = on_admitted
 
@@ -205,8 +207,11 @@ class Admission:
     async def _admit(self, record: Record) -> Record:
         try:
             await self._peers.reserve_quota(record, _level(record))
+        except asyncio.CancelledError:
+            self._give_up(record)
+            raise
         except errors.DomainError:
-            await self._give_up(record)
+            await asyncio.shield(self._give_up(record))
             raise
         stored = await self._store.update(record, _admitted(record))
         if stored is None:
@@ -218,10 +223,18 @@ class Admission:
         self._on_admitted(stored)
         return stored
 
-    async def _give_up(self, record: Record) -> None:
-        """Leave nothing behind. Where that fails the reconciler does it, a little later."""
+    def _give_up(self, record: Record) -> "asyncio.Task[None]":
+        """Leave nothing behind, even where the caller has gone or waits no longer."""
+        task = asyncio.create_task(self._withdraw(record), name=f"withdraw {record.id}")
+        self._given_up.add(task)
+        task.add_done_callback(self._given_up.discard)
+        return task
+
+    async def _withdraw(self, record: Record) -> None:
+        """Withdraw. Where that fails the reconciler does it, a little later."""
         try:
-            await asyncio.shield(self._withdrawal.withdraw(record))
+            with context.scope("withdraw creation", seconds=self._abandon_seconds):
+                await self._withdrawal.withdraw(record)
         except Exception as error:
             if isinstance(errors.from_exception(error), errors.Internal):
                 raise

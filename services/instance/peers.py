@@ -124,7 +124,8 @@ class MeshPeers:
             raise errors.from_detail(answer.refusal, errors.ResourceExhausted)
 
     async def release_quota(self, record: Record) -> None:
-        """Make the ledger hold nothing for it."""
+        """Make the ledger hold nothing for it, nor get anything by a call under way."""
+        await self._reservations.settled(record.id)
         await self._quota.ReleaseQuota(
             quota_service_pb2.ReleaseQuotaRequest(namespace=record.namespace, instance_id=record.id)
         )
