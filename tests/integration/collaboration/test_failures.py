@@ -268,7 +268,7 @@ async def test_duplicates_cost_nothing(service: rig.Replica) -> None:
 
 async def test_busy_rooms_coalesce(parts: rig.Parts) -> None:
     """What comes between two rounds of sending leaves as one frame, and not to who typed it."""
-    async with rig.replica(parts, flush_per_stream=0.02) as service:
+    async with rig.replica(parts, flush_per_socket=0.02) as service:
         await service.open("a.txt", "")
         async with service.editor("a.txt") as ada, service.editor("a.txt", user="bob") as bob:
             for number in range(500):
@@ -281,7 +281,7 @@ async def test_busy_rooms_coalesce(parts: rig.Parts) -> None:
 
 async def test_a_slow_stream_is_resynchronised(parts: rig.Parts) -> None:
     """A client that does not read is not buffered for, and has everything after it joins again."""
-    async with rig.replica(parts, backlog_bytes=100_000, flush_per_stream=0) as service:
+    async with rig.replica(parts, backlog_bytes=100_000, flush_per_socket=0) as service:
         await service.open("a.txt", "")
         call = service.live.Collaborate(metadata=service.metadata)
         join = collaborate_pb2.Join(name=service.parts.name("a.txt"))

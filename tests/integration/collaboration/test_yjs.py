@@ -253,7 +253,7 @@ async def test_a_connection_ends_with_its_token(service: rig.Replica, node_folde
 async def test_a_slow_reader_is_given_everything_in_the_end(parts: rig.Parts) -> None:
     """One that does not read for a while fills no memory, and has the whole document after."""
     async with (
-        rig.replica(parts, backlog_bytes=20_000, flush_per_stream=0, flush_per_socket=0) as service,
+        rig.replica(parts, backlog_bytes=20_000, flush_per_socket=0) as service,
         aiohttp.ClientSession() as session,
     ):
         opened = await service.open("a.txt", "")
