@@ -46,6 +46,8 @@ def flood(stack: Stack, stream: str, messages: Sequence[Message]) -> None:
         async with asyncio.timeout(20):
             while not await delivered(jetstream, stream):
                 await asyncio.sleep(0.01)
+        # What was sent is still on its way: in two pieces, the second would show the gap.
+        await asyncio.sleep(0.5)
         await connection.close()
 
     # Not with `to_thread`: the loop that reads from NATS has to stand still.
