@@ -77,6 +77,18 @@ class Workload:
             return self.health.since < other.health.since
         return mine < theirs
 
+    def forgets(self, other: "Workload") -> bool:
+        """Whether this knows nothing of a health that another of the same run and phase knows.
+
+        Older then, unless the Resource service began anew in between.
+        """
+        return (
+            self.health is None
+            and other.health is not None
+            and bool(self.start_time)
+            and (self.start_time, self.phase) == (other.start_time, other.phase)
+        )
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sight:

@@ -74,7 +74,7 @@ class Workloads:
         known = self._known.get(instance_id)
         if workload is None:
             self._known.pop(instance_id, None)
-        elif known is not None and workload.outdates(known):
+        elif known is not None and self._is_late(workload, known):
             # The watch was faster than the answer.
             workload = known
         else:
@@ -139,7 +139,7 @@ class Workloads:
         if seen is None or seen == known:
             return
         # The snapshot that a watch begins with is right in any case: nothing passed it.
-        if self._since and known is not None and seen.outdates(known):
+        if self._since and known is not None and self._is_late(seen, known):
             return
         if not self._since and name in self._told and (known is None or seen.outdates(known)):
             # What was told is newer. What is newer still comes in no other message.
@@ -148,6 +148,10 @@ class Workloads:
         if known is None or dataclasses.replace(known, activity=seen.activity) != seen:
             self._changed(name)
         # That it was used makes nothing more urgent: who waits for it not to be looks in time.
+
+    def _is_late(self, seen: Workload, known: Workload) -> bool:
+        # While the watch is up the Resource service has not begun anew.
+        return seen.outdates(known) or (bool(self._since) and seen.forgets(known))
 
     def _synced(self, listed: set[str]) -> None:
         for name in [one for one in self._known if one not in listed and one not in self._told]:
