@@ -88,7 +88,11 @@ def changes(
         if written.get(name) is not None:
             wrong.add("reset", f"{name} is to be set as well: do one of the two")
     if not (request.reset or request.HasField("update_mask") or written):
-        wrong.add("quota.limits", "must set at least one limit")
+        wrong.add(
+            "quota.limits",
+            "must set at least one limit; 0 instances are a limit only where update_mask names "
+            "limits.instances",
+        )
     return {**written, **dict.fromkeys(reset)}
 
 

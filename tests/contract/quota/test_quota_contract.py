@@ -166,6 +166,17 @@ async def test_update_writes_what_the_mask_names(
     assert await admin.GetQuota(pb.GetQuotaRequest(namespace="team")) == quota
 
 
+async def test_no_instances_without_a_mask_is_told_of_the_mask(admin: Stub) -> None:
+    """A limit of 0 instances cannot be told from none by itself: the refusal says what to do."""
+    asked = admin.UpdateQuota(update(instances=0))
+    error = await refusal(asked, grpc.StatusCode.INVALID_ARGUMENT)
+    (wrong,) = error.violations
+    assert wrong.field == "quota.limits"
+    assert "update_mask names limits.instances" in wrong.description
+    quota = await admin.UpdateQuota(update("limits.instances", instances=0))
+    assert quota.limits.instances == 0
+
+
 async def test_a_limit_that_is_reset_is_the_default_again(admin: Stub) -> None:
     """What is reset loses its own limit, instances too; what is set beside it is set."""
     await admin.UpdateQuota(update(instances=3, cpu="4", memory="8Gi"))
