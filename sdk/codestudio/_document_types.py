@@ -156,6 +156,11 @@ class DocumentRevision(_messages.View[document_pb2.Revision]):
         """Paths it changed."""
         return tuple(self.proto.paths)
 
+    @property
+    def path(self) -> str:
+        """Path the document had then; only where a listing follows renames."""
+        return self.proto.path
+
 
 class RevisionText(NamedTuple):
     """A document as it was at a revision."""

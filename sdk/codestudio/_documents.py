@@ -197,9 +197,13 @@ class AsyncDocuments:
         *,
         page_size: int = 0,
         page_token: str = "",
+        follow_renames: bool = False,
         timeout: float | None = None,
     ) -> AsyncPager[DocumentRevision]:
-        """List the revisions of a project, or of one document in it, newest first."""
+        """List the revisions of a project, or of one document in it, newest first.
+
+        With `follow_renames`, a document's history goes on under the path it had before.
+        """
 
         async def fetch(token: str) -> service_pb2.ListRevisionsResponse:
             request = service_pb2.ListRevisionsRequest(
@@ -208,6 +212,7 @@ class AsyncDocuments:
                 path=path,
                 page_size=page_size,
                 page_token=token or page_token,
+                follow_renames=follow_renames,
             )
             return await self._service.list_revisions(request, timeout=timeout)
 
@@ -220,11 +225,14 @@ class AsyncDocuments:
         revision_id: str,
         namespace: str = "default",
         *,
+        former_path: str = "",
         timeout: float | None = None,
     ) -> RevisionText:
-        """Give a document's text as it was at a revision."""
+        """Give a document's text as it was at a revision, where it may have had another path."""
         request = service_pb2.GetRevisionRequest(
-            name=_name(project, path, namespace), revision_id=revision_id
+            name=_name(project, path, namespace),
+            revision_id=revision_id,
+            former_path=former_path,
         )
         found = await self._service.get_revision(request, timeout=timeout)
         return RevisionText(DocumentRevision(found.revision), found.text)
@@ -236,11 +244,17 @@ class AsyncDocuments:
         revision_id: str,
         namespace: str = "default",
         *,
+        former_path: str = "",
         timeout: float | None = None,
     ) -> DocumentInfo:
-        """Make a document's text what it was at a revision: an edit that everyone sees live."""
+        """Make a document's text what it was at a revision: an edit that everyone sees live.
+
+        With `former_path`, what had that path then.
+        """
         request = service_pb2.RestoreRevisionRequest(
-            name=_name(project, path, namespace), revision_id=revision_id
+            name=_name(project, path, namespace),
+            revision_id=revision_id,
+            former_path=former_path,
         )
         return DocumentInfo(await self._service.restore_revision(request, timeout=timeout))
 

@@ -269,10 +269,17 @@ class Documents:
         *,
         page_size: int = 0,
         page_token: str = "",
+        follow_renames: bool = False,
         timeout: float | None = None,
     ) -> Pager[DocumentRevision]:
         pager = self._async.history(
-            project, path, namespace, page_size=page_size, page_token=page_token, timeout=timeout
+            project,
+            path,
+            namespace,
+            page_size=page_size,
+            page_token=page_token,
+            follow_renames=follow_renames,
+            timeout=timeout,
         )
         return Pager(self._portal, pager, _same)
 
@@ -283,10 +290,13 @@ class Documents:
         revision_id: str,
         namespace: str = "default",
         *,
+        former_path: str = "",
         timeout: float | None = None,
     ) -> RevisionText:
         return self._portal.call(
-            self._async.revision(project, path, revision_id, namespace, timeout=timeout)
+            self._async.revision(
+                project, path, revision_id, namespace, former_path=former_path, timeout=timeout
+            )
         )
 
     def restore(
@@ -296,10 +306,13 @@ class Documents:
         revision_id: str,
         namespace: str = "default",
         *,
+        former_path: str = "",
         timeout: float | None = None,
     ) -> DocumentInfo:
         return self._portal.call(
-            self._async.restore(project, path, revision_id, namespace, timeout=timeout)
+            self._async.restore(
+                project, path, revision_id, namespace, former_path=former_path, timeout=timeout
+            )
         )
 
 

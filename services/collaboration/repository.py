@@ -9,6 +9,7 @@ texts over new ones: it is told `Moved`. A crash leaves objects that nothing ref
 on the branch, which the next writer takes away once it is too old to be anybody's.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import itertools
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import DiffOption, FileMode
+from pygit2.enums import DeltaStatus, DiffFind, DiffOption, FileMode
 
 from services.collaboration import people
 from services.collaboration.entry import Author
@@ -32,6 +33,8 @@ LOOKED_AT_MOST = 20_000
 """Commits looked at for one page: about a second's work; the page then ends early."""
 _LISTED = 50
 """Paths a commit's message lists at most."""
+_ALIKE = 50
+"""Percent of a renamed file that is as it was, at least: what Git itself takes."""
 _LOCK_SECONDS = 60.0
 """Age past which a lock on the branch belongs to nobody: moving it takes a moment."""
 
@@ -64,6 +67,18 @@ class Revision:
     """When it was committed."""
     paths: Sequence[str]
     """Paths it changed."""
+    path: str = ""
+    """Path the document had then; only where renames are followed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Next:
+    """Where a listing goes on."""
+
+    start: str = ""
+    """Id of the commit; empty at the end."""
+    path: str = ""
+    """Path the document had there."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,27 +140,37 @@ class Repository:
         self._move(parent, commit)
         return Made(str(commit), left_out)
 
-    def revisions(self, path: str, start: str, limit: int) -> tuple[list[Revision], str]:
+    def revisions(
+        self, path: str, start: str, limit: int, *, follow: bool = False
+    ) -> tuple[list[Revision], Next]:
         """List commits from one on, newest first.
 
         Args:
             path: Only those that changed this path; empty for all.
             start: Id to begin with; empty for the newest.
             limit: Commits to give at most.
+            follow: Go on under the path it was renamed from, as `git log --follow` does; a copy
+                begins where it was made.
 
         Returns:
-            The commits, and the id to go on with; empty at the end.
+            The commits, and where to go on.
         """
         repository = self._open()
         found: list[Revision] = []
         if repository is None:
-            return found, ""
+            return found, Next()
         for looked_at, commit in enumerate(_line(repository, start)):
             if len(found) == limit or looked_at == LOOKED_AT_MOST:
-                return found, str(commit.id)
-            if not path or _entry(commit, path) != _entry(_parent(commit), path):
-                found.append(_revision(repository, commit))
-        return found, ""
+                return found, Next(str(commit.id), path)
+            parent = _parent(commit)
+            before = _entry(parent, path) if path else None
+            if path and _entry(commit, path) == before:
+                continue
+            revision = _revision(repository, commit)
+            found.append(dataclasses.replace(revision, path=path) if follow else revision)
+            if follow and parent is not None:
+                path = _renamed_from(repository, parent, commit, path) or path
+        return found, Next()
 
     def revision(self, revision_id: str) -> Revision | None:
         """Return a commit; None if there is none of that id."""
@@ -339,6 +364,28 @@ def _entry(commit: pygit2.Commit | None, path: str) -> pygit2.Oid | None:
     return None if found is None else found.id
 
 
+def _renamed_from(
+    repository: pygit2.Repository, parent: pygit2.Commit, commit: pygit2.Commit, path: str
+) -> str:
+    """Tell which file that a commit took away is the one it brought; empty for none."""
+    new = _lookup(commit.tree, path)
+    if isinstance(_lookup(parent.tree, path), pygit2.Blob) or not isinstance(new, pygit2.Blob):
+        return ""
+    # The new file is compared with what went, as Git does here, and not all that came with it.
+    index = pygit2.Index()
+    index.read_tree(parent.tree)
+    changes = repository.diff(parent, commit, flags=DiffOption.SKIP_BINARY_CHECK)
+    for delta in changes.deltas:
+        if delta.status == DeltaStatus.DELETED:
+            # A name that is no text was no document's.
+            with contextlib.suppress(UnicodeDecodeError):
+                index.remove(delta.old_file.raw_path.decode())
+    index.add(pygit2.IndexEntry(path, new.id, FileMode(new.filemode)))
+    diff = parent.tree.diff_to_index(index)
+    diff.find_similar(DiffFind.FIND_RENAMES, rename_threshold=_ALIKE)
+    return next((one.old_file.path for one in diff.deltas if one.status == DeltaStatus.RENAMED), "")
+
+
 def _revision(repository: pygit2.Repository, commit: pygit2.Commit) -> Revision:
     parent = _parent(commit)
     if parent is None:
@@ -354,5 +401,6 @@ def _revision(repository: pygit2.Repository, commit: pygit2.Commit) -> Revision:
         ],
         message=commit.message,
         time=datetime.datetime.fromtimestamp(commit.commit_time, datetime.UTC),
-        paths=[delta.new_file.path for delta in deltas],
+        # Names that somebody pushed need not be UTF-8.
+        paths=[delta.new_file.raw_path.decode(errors="replace") for delta in deltas],
     )

@@ -34,13 +34,16 @@ class RevisionMethods:
         namespace = names.namespace(wrong, "namespace", request.namespace)
         project = names.project(wrong, "project", request.project)
         path = names.path(wrong, "path", request.path) if request.path else ""
-        size, start = revisions.page(wrong, request.page_size, request.page_token, path)
+        follow = request.follow_renames
+        size, begin = revisions.page(
+            wrong, request.page_size, request.page_token, path, follow=follow
+        )
         wrong.check()
         access.check_namespace(identity.current(), namespace)
-        found, after = await self._revisions.page(namespace, project, path, start, size)
+        found, after = await self._revisions.page(namespace, project, begin, size, follow=follow)
         return pb.ListRevisionsResponse(
             revisions=map(revisions.message, found),
-            next_page_token=revisions.page_token(after, path),
+            next_page_token=revisions.page_token(after, path, follow=follow),
         )
 
     async def GetRevision(
@@ -50,9 +53,10 @@ class RevisionMethods:
         wrong = Violations()
         name = names.name(wrong, "name", request.name)
         revision = revisions.revision_id(wrong, request.revision_id)
+        former = _former(wrong, request.former_path)
         wrong.check()
         access.check(identity.current(), name)
-        found, text = await self._revisions.text(name, revision)
+        found, text = await self._revisions.text(name, revision, former)
         return pb.GetRevisionResponse(revision=revisions.message(found), text=text)
 
     async def RestoreRevision(
@@ -62,10 +66,11 @@ class RevisionMethods:
         wrong = Violations()
         name = names.name(wrong, "name", request.name)
         revision = revisions.revision_id(wrong, request.revision_id)
+        former = _former(wrong, request.former_path)
         wrong.check()
         caller = identity.current()
         access.check(caller, name)
-        _, text = await self._revisions.text(name, revision)
+        _, text = await self._revisions.text(name, revision, former)
         await self._opening.ensure(name, text, access.author(caller))
         async with self._rooms.holding(name) as room:
             await self._texts.replace(room, text, access.author(caller), calls.timeout())
@@ -73,3 +78,7 @@ class RevisionMethods:
             found.text = room.stored_text()
             found.length = len(found.text)
             return found
+
+
+def _former(wrong: Violations, path: str) -> str:
+    return names.path(wrong, "former_path", path) if path else ""

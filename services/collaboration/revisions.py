@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -12,10 +13,10 @@ from codestudio.collaboration.v1 import document_pb2
 
 from services.chassis import errors
 from services.chassis.validation import Violations
-from services.collaboration import listing
+from services.collaboration import listing, names
 from services.collaboration.committing import location
 from services.collaboration.names import Name
-from services.collaboration.repository import NotText, Repository, Revision
+from services.collaboration.repository import Next, NotText, Repository, Revision
 
 _ID = re.compile(r"[0-9a-f]{40}")
 
@@ -27,25 +28,36 @@ def revision_id(wrong: Violations, value: str) -> str:
     return value
 
 
-def page(wrong: Violations, size: int, token: str, path: str) -> tuple[int, str]:
-    """Read how many revisions to list, and which to begin with; empty for the newest."""
+def page(
+    wrong: Violations, size: int, token: str, path: str, *, follow: bool = False
+) -> tuple[int, Next]:
+    """Read how many revisions to list, and where to begin; without a start, with the newest."""
     count = listing.size(wrong, size)
-    start = ""
+    if follow and not path:
+        wrong.add("follow_renames", "needs a path")
+    begin = Next("", path)
     if token:
         match _unpack(token):
             case ["v", str(start), str(of)] if _ID.fullmatch(start):
-                if of != path:
-                    wrong.add("page_token", "belongs to another path")
+                begin, followed = Next(start, of), False
+            case ["f", str(start), str(of), str(then)] if _ID.fullmatch(start):
+                begin, followed = Next(start, names.path(wrong, "page_token", then)), True
             case _:
                 wrong.add("page_token", "must be the next_page_token of the page before")
-    return count, start
+                return count, begin
+        if of != path:
+            wrong.add("page_token", "belongs to another path")
+        if followed != follow:
+            wrong.add("page_token", "belongs to a listing with another follow_renames")
+    return count, begin
 
 
-def page_token(start: str, path: str) -> str:
-    """Make the token of the page that begins with a revision; empty for none."""
-    if not start:
+def page_token(after: Next, path: str, *, follow: bool = False) -> str:
+    """Make the token of the page that goes on there; empty for none."""
+    if not after.start:
         return ""
-    text = json.dumps(["v", start, path], separators=(",", ":"))
+    fields = ["f", after.start, path, after.path] if follow else ["v", after.start, path]
+    text = json.dumps(fields, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -56,18 +68,20 @@ class Revisions:
         self._root = root
 
     async def page(
-        self, namespace: str, project: str, path: str, start: str, size: int
-    ) -> tuple[list[Revision], str]:
-        """List revisions, newest first; also the one the next page begins with.
+        self, namespace: str, project: str, begin: Next, size: int, *, follow: bool = False
+    ) -> tuple[list[Revision], Next]:
+        """List revisions, newest first; also where the next page begins.
 
         A page may have fewer than were asked for, or none, and still not be the last: so much
         history was looked through for it.
         """
         repository = Repository(location(self._root, namespace, project))
-        return await asyncio.to_thread(repository.revisions, path, start, size)
+        return await asyncio.to_thread(
+            repository.revisions, begin.path, begin.start, size, follow=follow
+        )
 
-    async def text(self, name: Name, revision: str) -> tuple[Revision, str]:
-        """Return a revision and a document's text as it was then.
+    async def text(self, name: Name, revision: str, former_path: str = "") -> tuple[Revision, str]:
+        """Return a revision and a document's text as it was then, under the path it had then.
 
         Raises:
             errors.NotFound: There is no such revision (REVISION_NOT_FOUND), or the document was
@@ -75,13 +89,14 @@ class Revisions:
             errors.FailedPrecondition: What was there is no text (REVISION_NOT_TEXT).
         """
         repository = Repository(location(self._root, name.namespace, name.project))
+        then = dataclasses.replace(name, path=former_path or name.path)
         try:
-            return await asyncio.to_thread(_read, repository, name, revision)
+            return await asyncio.to_thread(_read, repository, then, revision)
         except NotText as error:
             raise errors.FailedPrecondition(
                 "REVISION_NOT_TEXT",
                 f"Revision {revision[:12]} holds no text there: {error}",
-                metadata={"revision_id": revision, "path": name.path},
+                metadata={"revision_id": revision, "path": then.path},
             ) from None
 
 
@@ -94,6 +109,7 @@ def message(revision: Revision) -> document_pb2.Revision:
         ],
         message=revision.message,
         paths=revision.paths,
+        path=revision.path,
     )
     written.create_time.FromDatetime(revision.time)
     return written

@@ -58,8 +58,8 @@ def cat(
     """Print a document as it is. Example: codestudio doc cat -p shop src/main.py."""
     with session.client() as client:
         if revision:
-            id_ = _whole(client, project, path, namespace, revision)
-            old = client.documents.revision(project, path, id_, namespace)
+            id_, former = _whole(client, project, path, namespace, revision)
+            old = client.documents.revision(project, path, id_, namespace, former_path=former)
             text, fields = old.text, {"revision": old.revision.to_dict(), "text": old.text}
         else:
             document = client.documents.get(project, path, namespace)
@@ -130,12 +130,13 @@ def history(
     *,
     project: Project,
     namespace: Namespace = "default",
+    follow: Annotated[bool, typer.Option("--follow", help="Under former paths too.")] = False,
     limit: Limit = 50,
 ) -> None:
     """List the revisions of a document, newest first. Example: codestudio doc history -p shop."""
     with session.client() as client:
         found: list[codestudio.DocumentRevision] = []
-        for each in client.documents.history(project, path, namespace):
+        for each in client.documents.history(project, path, namespace, follow_renames=follow):
             found.append(each)
             if len(found) == limit:
                 break
@@ -143,12 +144,13 @@ def history(
 
     def table() -> None:
         _output.table(
-            ("REVISION", "AGE", "AUTHORS", "MESSAGE"),
+            ("REVISION", "AGE", "AUTHORS", *(("PATH",) if follow else ()), "MESSAGE"),
             [
                 (
                     each.id[:12],
                     _output.age(each.create_time),
                     ", ".join(author.name or author.subject for author in each.authors),
+                    *((each.path,) if follow else ()),
                     each.message.partition("\n")[0],
                 )
                 for each in found
@@ -170,8 +172,8 @@ def restore(
 ) -> None:
     """Make a document what it was at a revision: an edit everyone sees live."""
     with session.client() as client:
-        id_ = _whole(client, project, path, namespace, revision)
-        document = client.documents.restore(project, path, id_, namespace)
+        id_, former = _whole(client, project, path, namespace, revision)
+        document = client.documents.restore(project, path, id_, namespace, former_path=former)
     session.show(
         document.to_dict(),
         lambda: _output.say(f"{path} is as it was at {revision}, revision {document.revision} now"),
@@ -195,17 +197,28 @@ def delete(
 
 def _whole(
     client: codestudio.Client, project: str, path: str, namespace: str, revision: str
-) -> str:
-    """Complete the id of a revision. Raises NotFound, and InvalidArgument for two of them."""
+) -> tuple[str, str]:
+    """Complete the id of a revision; also give the path the document had then.
+
+    Raises NotFound, and InvalidArgument for two of them.
+    """
+    found: dict[str, str] = {}
+    # What had the path before a rename to it comes second.
+    for follow in (True, False):
+        history = client.documents.history(
+            project, path, namespace, page_size=1000, follow_renames=follow
+        )
+        found = {each.id: each.path for each in history if each.id.startswith(revision.lower())}
+        if found:
+            break
     if len(revision) >= _ID_LENGTH:
-        return revision
-    history = client.documents.history(project, path, namespace, page_size=1000)
-    found = [each.id for each in history if each.id.startswith(revision.lower())]
+        # It may be one that did not change the document.
+        return revision, found.get(revision, "")
     if not found:
         raise codestudio.NotFound(f"{path} has no revision {revision}", code="REVISION_NOT_FOUND")
     if len(found) > 1:
         raise codestudio.InvalidArgument(f"{len(found)} revisions begin with {revision}")
-    return found[0]
+    return found.popitem()
 
 
 async def _edit(

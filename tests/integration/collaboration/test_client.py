@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import random
 import shutil
@@ -169,6 +170,46 @@ async def test_history(door: Stack, clients: list[codestudio.AsyncClient], proje
         assert await asyncio.wait_for(none.wait(), 30) == 3
 
 
+async def test_history_under_a_former_path(
+    door: Stack, clients: list[codestudio.AsyncClient], project: str
+) -> None:
+    """The command follows a document to the name it had, reads it there and brings it back."""
+    documents = clients[0].documents
+
+    async def told(*words: str) -> str:
+        running = await _command(door, "doc", *words, "-p", project, stdout=asyncio.subprocess.PIPE)
+        output, _ = await asyncio.wait_for(running.communicate(), 30)
+        assert running.returncode == 0
+        return output.decode()
+
+    async def history(path: str, length: int) -> list[codestudio.DocumentRevision]:
+        async with asyncio.timeout(90):
+            while len(found := await documents.history(project, path).all()) != length:
+                await asyncio.sleep(0.2)
+        return found
+
+    text = "".join(f"line {number}\n" for number in range(9))
+    async with documents.open(project, "cart.py", content=text):
+        await history("cart.py", 1)
+    async with documents.open(project, "shop/cart.py", content="new\n" + text):
+        await documents.delete(project, "cart.py")
+        (renamed,) = await history("shop/cart.py", 1)
+        assert renamed.paths == ("cart.py", "shop/cart.py")
+    followed = json.loads(await told("history", "shop/cart.py", "--follow", "-o", "json"))
+    assert [one["path"] for one in followed["revisions"]] == ["shop/cart.py", "cart.py"]
+    shown = (await told("history", "shop/cart.py", "--follow")).splitlines()
+    assert [line.split()[0] for line in shown[1:]] == [
+        one["id"][:12] for one in followed["revisions"]
+    ]
+    assert "PATH" in shown[0]
+    assert "PATH" not in await told("history", "shop/cart.py")
+    first = followed["revisions"][1]["id"]
+    for revision in (first, first[:8]):
+        assert await told("cat", "shop/cart.py", "--revision", revision) == text
+    await told("restore", "shop/cart.py", first[:8])
+    assert (await documents.get(project, "shop/cart.py")).text == text
+
+
 async def test_large_text(clients: list[codestudio.AsyncClient], project: str) -> None:
     """Megabytes go in and come out."""
     text = "".join(f"{n} 中\n" for n in range(200_000))
@@ -274,10 +315,12 @@ async def test_folders_follow_through_kills(door: Stack, project: str, tmp_path:
     door.wait_healthy(timeout=60)
 
 
-async def _command(door: Stack, *arguments: str) -> asyncio.subprocess.Process:
+async def _command(
+    door: Stack, *arguments: str, stdout: int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "codestudio.cli", "--gateway", door.plan.gateway_url, *arguments,
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=stdout,
         stderr=asyncio.subprocess.DEVNULL,
         env={**os.environ, "CODESTUDIO_TOKEN": token(door)},
     )  # fmt: skip

@@ -176,6 +176,65 @@ async def test_revisions_are_listed_and_read(service: rig.Replica) -> None:
     assert (answer.text, answer.revision) == ("210", everything[1])
 
 
+async def test_a_renamed_document_keeps_its_history(patient: rig.Replica) -> None:
+    """Its revisions go on under the path it had; they are read and brought back from there."""
+    service, name = patient, patient.parts.name
+    await service.open("old.py", "1\n2\n3\n4\n")
+    await committed(service, {"old.py": "1\n2\n3\n4\n"})
+    await write(service, "old.py", "bob", "0\n")
+    await committed(service, {"old.py": "0\n1\n2\n3\n4\n"})
+    await service.open("src/new.py", "0\n1\n2\n3\n4\n")
+    delete = pb.DeleteDocumentRequest(name=name("old.py"))
+    await service.stub.DeleteDocument(delete, metadata=service.metadata, timeout=20)
+    await committed(service, {"src/new.py": "0\n1\n2\n3\n4\n"})
+    await write(service, "src/new.py", "eve", "x\n")
+    await committed(service, {"src/new.py": "x\n0\n1\n2\n3\n4\n"})
+    assert len(await revisions(service, "src/new.py")) == 2
+    found = await revisions(service, "src/new.py", follow_renames=True)
+    assert [one.path for one in found] == ["src/new.py", "src/new.py", "old.py", "old.py"]
+    assert sorted(found[1].paths) == ["old.py", "src/new.py"]
+    assert found == await revisions(service, "src/new.py", follow_renames=True, page_size=1)
+    first = {"name": name("src/new.py"), "revision_id": found[3].id}
+    get = pb.GetRevisionRequest(**first, former_path=found[3].path)
+    answer = await service.stub.GetRevision(get, metadata=service.metadata, timeout=20)
+    assert answer.text == "1\n2\n3\n4\n"
+    by_name = service.stub.GetRevision(
+        pb.GetRevisionRequest(**first), metadata=service.metadata, timeout=20
+    )
+    assert (await rig.refusal(by_name)).code == "DOCUMENT_NOT_IN_REVISION"
+    restore = pb.RestoreRevisionRequest(**first, former_path=found[3].path)
+    async with service.editor("src/new.py", user="bob") as editor:
+        await service.stub.RestoreRevision(restore, metadata=service.metadata, timeout=20)
+        await editor.until(lambda: editor.text == "1\n2\n3\n4\n")
+    gone = service.stub.GetDocument(
+        pb.GetDocumentRequest(name=name("old.py")), metadata=service.metadata, timeout=20
+    )
+    assert (await rig.refusal(gone)).code == "DOCUMENT_NOT_FOUND"
+
+
+async def test_a_token_is_for_the_listing_it_came_from(service: rig.Replica) -> None:
+    """One that follows renames is not gone on with by one that does not, nor the other way."""
+    await service.open("a", "0")
+    await committed(service, {"a": "0"})
+    await write(service, "a", "ada", "1")
+    await committed(service, {"a": "10"})
+    for follow in (True, False):
+        request = pb.ListRevisionsRequest(
+            project=service.parts.project, path="a", page_size=1, follow_renames=follow
+        )
+        page = await service.stub.ListRevisions(request, metadata=service.metadata, timeout=20)
+        request.page_token, request.follow_renames = page.next_page_token, not follow
+        detail = await rig.refusal(
+            service.stub.ListRevisions(request, metadata=service.metadata, timeout=20)
+        )
+        assert [one.field for one in detail.violations] == ["page_token"]
+    of_all = pb.ListRevisionsRequest(project=service.parts.project, follow_renames=True)
+    detail = await rig.refusal(
+        service.stub.ListRevisions(of_all, metadata=service.metadata, timeout=20)
+    )
+    assert [one.field for one in detail.violations] == ["follow_renames"]
+
+
 async def test_a_revision_is_brought_back_live(service: rig.Replica) -> None:
     """Whoever has the document open sees the old text come, keeps what stays, and can go on."""
     lines = [f"line {number}\n" for number in range(200)]

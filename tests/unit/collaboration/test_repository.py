@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from services.collaboration import people, repository
 from services.collaboration.entry import Author
-from services.collaboration.repository import Moved, NotText, Repository
+from services.collaboration.repository import Moved, Next, NotText, Repository
 
 ADA = Author("ada", "Ada Lovelace")
 BOB = Author("bob@example.org", "Bob")
@@ -220,17 +220,18 @@ def test_revisions_newest_first_in_pages(repo: Repository) -> None:
         texts = {"all": f"{number}", **({"odd": f"{number}"} if number % 2 else {})}
         head = repo.commit(texts, by(ADA), parent=head).id
     everything, end = repo.revisions("", "", 100)
-    assert (len(everything), end, everything[0].id) == (7, "", head)
+    assert (len(everything), end.start, everything[0].id) == (7, "", head)
     paged, start = [], ""
     while True:
-        some, start = repo.revisions("", start, 2)
+        some, after = repo.revisions("", start, 2)
+        start = after.start
         paged += some
         if not start:
             break
     assert paged == everything
     odd, _ = repo.revisions("odd", "", 100)
     assert [repo.text(one.id, "odd") for one in odd] == ["5", "3", "1"]
-    assert repo.revisions("nowhere", "", 100) == ([], "")
+    assert repo.revisions("nowhere", "", 100) == ([], Next())
 
 
 def test_a_page_ends_when_enough_was_looked_at(
@@ -243,7 +244,8 @@ def test_a_page_ends_when_enough_was_looked_at(
         head = repo.commit({"often": f"{number}"}, by(ADA), parent=head).id
     found, start, pages = [], "", 0
     while pages < 10:
-        some, start = repo.revisions("rare", start, 10)
+        some, after = repo.revisions("rare", start, 10)
+        start = after.start
         found += some
         pages += 1
         if not start:
@@ -287,7 +289,7 @@ def test_git_follows_a_rename(repo: Repository, path: Path) -> None:
 def test_nothing_there_yet(repo: Repository) -> None:
     """A project without a commit has no head, no revisions and no texts."""
     assert repo.head() == ""
-    assert repo.revisions("", "", 10) == ([], "")
+    assert repo.revisions("", "", 10) == ([], Next())
     assert repo.revision("0" * 40) is None
     assert repo.text("0" * 40, "a") is None
 
@@ -310,3 +312,101 @@ def test_any_author_can_be_written(
     assert [one.subject for one in found.authors] == [one.subject for one in who]
     assert all(one.name for one in found.authors)
     assert people.UNKNOWN.name
+
+
+def followed(repo: Repository, path: str, size: int = 100) -> list[tuple[str, str]]:
+    """Follow a path, page by page; gives ids and the paths it had."""
+    found, after = repo.revisions(path, "", size, follow=True)
+    while after.start:
+        more, after = repo.revisions(after.path, after.start, size, follow=True)
+        found += more
+    return [(one.id, one.path) for one in found]
+
+
+def as_git_follows(path: str, where: Path) -> list[tuple[str, str]]:
+    """Have Git itself follow a path."""
+    log = git("log", "--follow", "--format=%H", "--name-only", "main", "--", path, where=where)
+    words = [line for line in log.splitlines() if line]
+    return list(zip(words[::2], words[1::2], strict=True))
+
+
+LINES = [f"line {number}\n" for number in range(20)]
+TEXT = "".join(LINES)
+OTHER = "".join(f"{number * 7919} is something else\n" for number in range(20))
+RENAMED = [
+    pytest.param([{"a": TEXT}, {"a": None, "b": TEXT}], id="as it was"),
+    pytest.param(
+        [{"a": TEXT}, {"a": "0\n" + TEXT}, {"a": None, "d/b": TEXT + "x\n"}, {"d/b": "1\n" + TEXT}],
+        id="edited",
+    ),
+    pytest.param([{"a": TEXT}, {"a": None, "c": TEXT}, {"c": None, "b": TEXT}], id="twice"),
+    pytest.param([{"a": TEXT}, {"a": None, "b": OTHER}], id="another text"),
+    pytest.param([{"a": TEXT}, {"a": None}, {"b": TEXT}], id="in two commits"),
+    pytest.param([{"a": TEXT}, {"a": None, "b": "".join(LINES[:12]) + OTHER[:60]}], id="half"),
+    pytest.param(
+        [{"a": TEXT, "c": OTHER}, {"a": None, "c": None, "x": TEXT + "1\n", "b": TEXT + "2\n"}],
+        id="one becomes two",
+    ),
+    pytest.param(
+        [{"b": OTHER, "a": TEXT}, {"b": None}, {"a": None, "b": TEXT}, {"b": None}],
+        id="to a path that another had, and deleted",
+    ),
+    pytest.param([{"e": TEXT}, {"e": None, "e/f": TEXT}, {"e/f": None, "b": TEXT}], id="a folder"),
+    pytest.param([{"b/f": TEXT}, {"b/f": None, "b": TEXT}], id="out of a folder"),
+]
+
+
+@pytest.mark.parametrize("commits", RENAMED)
+def test_renames_are_followed_as_git_follows_them(
+    repo: Repository, path: Path, commits: list[dict[str, str | None]]
+) -> None:
+    """The same commits, with the same paths, as `git log --follow`; on pages of any size."""
+    head = ""
+    for texts in commits:
+        head = repo.commit(texts, by(ADA), parent=head).id
+    for of in ("a", "b", "c", "d/b", "e/f"):
+        expected = as_git_follows(of, path)
+        assert followed(repo, of) == followed(repo, of, 1) == expected
+        plain, _ = repo.revisions(of, "", 100)
+        assert [one.path for one in plain] == [""] * len(plain)
+
+
+def test_a_copy_begins_where_it_was_made(repo: Repository) -> None:
+    """What stays is another document, with a history of its own, however alike they are."""
+    first = repo.commit({"a": TEXT}, by(ADA), parent="")
+    second = repo.commit({"b": TEXT}, by(ADA), parent=first.id)
+    assert followed(repo, "b") == [(second.id, "b")]
+    assert followed(repo, "a") == [(first.id, "a")]
+
+
+def test_a_plain_listing_compares_no_files(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only who asks for it pays for finding what a file was before."""
+    first = repo.commit({"a": TEXT}, by(ADA), parent="")
+    repo.commit({"a": None, "b": TEXT}, by(ADA), parent=first.id)
+    monkeypatch.delattr(repository, "_renamed_from")
+    assert len(repo.revisions("b", "", 100)[0]) == 1
+    with pytest.raises(NameError):
+        repo.revisions("b", "", 100, follow=True)
+
+
+def test_a_name_that_is_no_text_is_nobodys_former_path(
+    repo: Repository, path: Path, tmp_path: Path
+) -> None:
+    """Somebody pushed such a file and took it away: revisions are listed, and renames followed."""
+    first = repo.commit({"a": TEXT}, by(ADA), parent="")
+    clone = tmp_path / "clone"
+    git("clone", "-q", str(path), str(clone))
+    strange = Path(os.fsdecode(bytes(clone) + b"/\xff"))
+    strange.write_text(OTHER)
+    me = ("-c", "user.name=Eve", "-c", "user.email=eve@example.org")
+    git("add", "-A", where=clone)
+    git(*me, "commit", "-qm", "strange", where=clone)
+    strange.unlink()
+    (clone / "a").rename(clone / "b")
+    git("add", "-A", where=clone)
+    git(*me, "commit", "-qm", "renamed", where=clone)
+    git("push", "-q", "origin", "HEAD:main", where=clone)
+    assert followed(repo, "b") == [(repo.head(), "b"), (first.id, "a")]
+    assert [list(one.paths) for one in repo.revisions("", "", 2)[0]] == [["a", "b", "�"], ["�"]]

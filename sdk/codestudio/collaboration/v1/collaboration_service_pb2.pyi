@@ -220,18 +220,20 @@ class ListDocumentsResponse(_message.Message):
     def __init__(self, documents: _Optional[_Iterable[_Union[_document_pb2.Document, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListRevisionsRequest(_message.Message):
-    __slots__ = ("namespace", "project", "path", "page_size", "page_token")
+    __slots__ = ("namespace", "project", "path", "page_size", "page_token", "follow_renames")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_RENAMES_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     project: str
     path: str
     page_size: int
     page_token: str
-    def __init__(self, namespace: _Optional[str] = ..., project: _Optional[str] = ..., path: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    follow_renames: bool
+    def __init__(self, namespace: _Optional[str] = ..., project: _Optional[str] = ..., path: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., follow_renames: _Optional[bool] = ...) -> None: ...
 
 class ListRevisionsResponse(_message.Message):
     __slots__ = ("revisions", "next_page_token")
@@ -242,12 +244,14 @@ class ListRevisionsResponse(_message.Message):
     def __init__(self, revisions: _Optional[_Iterable[_Union[_document_pb2.Revision, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetRevisionRequest(_message.Message):
-    __slots__ = ("name", "revision_id")
+    __slots__ = ("name", "revision_id", "former_path")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMER_PATH_FIELD_NUMBER: _ClassVar[int]
     name: _document_pb2.DocumentName
     revision_id: str
-    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., revision_id: _Optional[str] = ...) -> None: ...
+    former_path: str
+    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., revision_id: _Optional[str] = ..., former_path: _Optional[str] = ...) -> None: ...
 
 class GetRevisionResponse(_message.Message):
     __slots__ = ("revision", "text")
@@ -258,12 +262,14 @@ class GetRevisionResponse(_message.Message):
     def __init__(self, revision: _Optional[_Union[_document_pb2.Revision, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
 
 class RestoreRevisionRequest(_message.Message):
-    __slots__ = ("name", "revision_id")
+    __slots__ = ("name", "revision_id", "former_path")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMER_PATH_FIELD_NUMBER: _ClassVar[int]
     name: _document_pb2.DocumentName
     revision_id: str
-    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., revision_id: _Optional[str] = ...) -> None: ...
+    former_path: str
+    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., revision_id: _Optional[str] = ..., former_path: _Optional[str] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
     __slots__ = ("instance_id", "types", "project", "resume_token", "namespace")

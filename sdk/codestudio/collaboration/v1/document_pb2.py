@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*codestudio/collaboration/v1/document.proto\x12\x1b\x63odestudio.collaboration.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"R\n\x0c\x44ocumentName\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07project\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04path\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"\xa4\x02\n\x08\x44ocument\x12\x37\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentName\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\x0c\x12\x0e\n\x06length\x18\x06 \x01(\x05\x12/\n\x04role\x18\x07 \x01(\x0e\x32!.codestudio.collaboration.v1.Role\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9d\x01\n\x08Revision\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x07\x61uthors\x18\x02 \x03(\x0b\x32#.codestudio.collaboration.v1.Author\x12\x0f\n\x07message\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05paths\x18\x05 \x03(\t\"\'\n\x06\x41uthor\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t*\\\n\nOffsetUnit\x12\x1b\n\x17OFFSET_UNIT_UNSPECIFIED\x10\x00\x12\x1a\n\x16OFFSET_UNIT_CODE_POINT\x10\x01\x12\x15\n\x11OFFSET_UNIT_UTF16\x10\x02*>\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_EDITOR\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*codestudio/collaboration/v1/document.proto\x12\x1b\x63odestudio.collaboration.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"R\n\x0c\x44ocumentName\x12\x17\n\tnamespace\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07project\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04path\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"\xa4\x02\n\x08\x44ocument\x12\x37\n\x04name\x18\x01 \x01(\x0b\x32).codestudio.collaboration.v1.DocumentName\x12\r\n\x05\x65poch\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\x0c\x12\x0e\n\x06length\x18\x06 \x01(\x05\x12/\n\x04role\x18\x07 \x01(\x0e\x32!.codestudio.collaboration.v1.Role\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xab\x01\n\x08Revision\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x07\x61uthors\x18\x02 \x03(\x0b\x32#.codestudio.collaboration.v1.Author\x12\x0f\n\x07message\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05paths\x18\x05 \x03(\t\x12\x0c\n\x04path\x18\x06 \x01(\t\"\'\n\x06\x41uthor\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t*\\\n\nOffsetUnit\x12\x1b\n\x17OFFSET_UNIT_UNSPECIFIED\x10\x00\x12\x1a\n\x16OFFSET_UNIT_CODE_POINT\x10\x01\x12\x15\n\x11OFFSET_UNIT_UTF16\x10\x02*>\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x0f\n\x0bROLE_EDITOR\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,16 +39,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENTNAME'].fields_by_name['project']._serialized_options = b'\342A\001\002'
   _globals['_DOCUMENTNAME'].fields_by_name['path']._loaded_options = None
   _globals['_DOCUMENTNAME'].fields_by_name['path']._serialized_options = b'\342A\001\002'
-  _globals['_OFFSETUNIT']._serialized_start=721
-  _globals['_OFFSETUNIT']._serialized_end=813
-  _globals['_ROLE']._serialized_start=815
-  _globals['_ROLE']._serialized_end=877
+  _globals['_OFFSETUNIT']._serialized_start=735
+  _globals['_OFFSETUNIT']._serialized_end=827
+  _globals['_ROLE']._serialized_start=829
+  _globals['_ROLE']._serialized_end=891
   _globals['_DOCUMENTNAME']._serialized_start=141
   _globals['_DOCUMENTNAME']._serialized_end=223
   _globals['_DOCUMENT']._serialized_start=226
   _globals['_DOCUMENT']._serialized_end=518
   _globals['_REVISION']._serialized_start=521
-  _globals['_REVISION']._serialized_end=678
-  _globals['_AUTHOR']._serialized_start=680
-  _globals['_AUTHOR']._serialized_end=719
+  _globals['_REVISION']._serialized_end=692
+  _globals['_AUTHOR']._serialized_start=694
+  _globals['_AUTHOR']._serialized_end=733
 # @@protoc_insertion_point(module_scope)

@@ -62,18 +62,20 @@ class Document(_message.Message):
     def __init__(self, name: _Optional[_Union[DocumentName, _Mapping]] = ..., epoch: _Optional[str] = ..., revision: _Optional[int] = ..., text: _Optional[str] = ..., state: _Optional[bytes] = ..., length: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Revision(_message.Message):
-    __slots__ = ("id", "authors", "message", "create_time", "paths")
+    __slots__ = ("id", "authors", "message", "create_time", "paths", "path")
     ID_FIELD_NUMBER: _ClassVar[int]
     AUTHORS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
     id: str
     authors: _containers.RepeatedCompositeFieldContainer[Author]
     message: str
     create_time: _timestamp_pb2.Timestamp
     paths: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., authors: _Optional[_Iterable[_Union[Author, _Mapping]]] = ..., message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
+    path: str
+    def __init__(self, id: _Optional[str] = ..., authors: _Optional[_Iterable[_Union[Author, _Mapping]]] = ..., message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., paths: _Optional[_Iterable[str]] = ..., path: _Optional[str] = ...) -> None: ...
 
 class Author(_message.Message):
     __slots__ = ("subject", "name")
