@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import codestudio
 import pytest
 
-from tests.integration.sdk.gateway import TOKEN, Gateway
+from tests.integration.sdk.faulty import TOKEN
+from tests.integration.sdk.gateway import Gateway
 
 QUICKLY = codestudio.RetryPolicy(attempts=6, initial=0.02, maximum=0.2)
 

@@ -10,7 +10,8 @@ import pytest
 from codestudio.common.v1 import error_pb2
 from codestudio.instance.v1 import instance_service_pb2
 
-from tests.integration.sdk.gateway import TOKEN, Fault, Gateway
+from tests.integration.sdk.faulty import TOKEN, Fault
+from tests.integration.sdk.gateway import Gateway
 
 UNAVAILABLE = Fault(grpc.StatusCode.UNAVAILABLE, text="upstream connect error")
 

@@ -17,7 +17,8 @@ from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 from google.protobuf import json_format
 from typer.testing import CliRunner, Result
 
-from tests.integration.sdk.gateway import TOKEN, Fault, Gateway
+from tests.integration.sdk.faulty import TOKEN, Fault
+from tests.integration.sdk.gateway import Gateway
 
 
 class Command:

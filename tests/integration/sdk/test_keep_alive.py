@@ -8,7 +8,8 @@ import codestudio
 import grpc
 import pytest
 
-from tests.integration.sdk.gateway import Fault, Gateway
+from tests.integration.sdk.faulty import Fault
+from tests.integration.sdk.gateway import Gateway
 
 UNAVAILABLE = Fault(grpc.StatusCode.UNAVAILABLE, text="reset")
 

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import codestudio
 import pytest
 
-from tests.integration.sdk.gateway import TOKEN, Gateway
+from tests.integration.sdk.faulty import TOKEN
+from tests.integration.sdk.gateway import Gateway
 
 
 def test_lifecycle(sclient: codestudio.Client) -> None:

@@ -10,7 +10,8 @@ from codestudio import _transport
 from codestudio.common.v1 import error_pb2
 from codestudio.instance.v1 import instance_pb2
 
-from tests.integration.sdk.gateway import Fault, Gateway
+from tests.integration.sdk.faulty import Fault
+from tests.integration.sdk.gateway import Gateway
 
 CUT = Fault(grpc.StatusCode.UNAVAILABLE, text="connection reset")
 ENDED = Fault(grpc.StatusCode.OK)
