@@ -23,6 +23,31 @@ async def test_a_new_file_comes_to_the_other(two: Two, desk: Desk) -> None:
     assert not [told for side in two for told in side.told if told[0] is Told.KEPT]
 
 
+async def test_what_it_wrote_itself_is_not_sent_back(two: Two, desk: Desk) -> None:
+    """A file that changed since others edited its document is no edit of this folder's editor."""
+    one, other = two
+
+    def updates() -> int:
+        return sum(each.WhichOneof("message") == "update" for each in desk.heard)
+
+    one.put("a", "0\n")
+    await until(lambda: other.text("a") == "0\n")
+    for number in range(1, 6):
+        before = updates()
+        text = f"{number}\n" + (other.text("a") or "")
+        one.put("a", text)
+        await until(lambda text=text: other.text("a") == text == desk.text("a"))
+        await other.settled()
+        assert updates() == before + 1
+    # An edit of its own comes behind whatever it was told of its own writing.
+    other.put("a", "own\n" + (other.text("a") or ""))
+    await until(lambda: (one.text("a") or "").startswith("own\n"))
+    await one.settled()
+    assert [told for told, _, _ in other.told].count(Told.SENT) == 1
+    assert [told for told, _, _ in other.told].count(Told.WRITTEN) >= 6
+    assert updates() == 6
+
+
 async def test_both_edit_at_once(two: Two, desk: Desk) -> None:
     """Edits of different lines, at the same time, are both in both files."""
     one, other = two
