@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import contextvars
 import dataclasses
-import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ import pydantic
 import structlog
 from aiohttp import web
 
-from services.chassis import context, http, http2, logs, server, telemetry
+from services.chassis import context, garbage, http, http2, logs, server, telemetry
 from services.chassis.connectors import Connector
 from services.chassis.health import GrpcHealth, Health
 from services.chassis.interceptors import Calls
@@ -210,11 +209,9 @@ async def _serve(settings: Settings, compose: Callable[[Settings], App]) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     async with running(settings, compose(settings)):
-        # What is here now is here to stay. Looking through it for garbage again and again held
-        # every call up, for 70 to 300 ms.
-        gc.collect()
-        gc.freeze()
+        collecting = asyncio.create_task(garbage.run(), name="collect garbage")
         await told.wait()
+        collecting.cancel()
 
 
 async def _announce(health: Health, grpc_health: GrpcHealth) -> None:

@@ -7,6 +7,7 @@ for a channel stay in their order: what comes behind its join waits until that i
 import asyncio
 import collections
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from codestudio.collaboration.v1 import collaborate_pb2
 
@@ -16,6 +17,9 @@ _BESIDE = 200
 """Bytes a message takes beside its content, about."""
 
 Request = collaborate_pb2.CollaborateRequest
+
+Take: TypeAlias = Callable[[Request], Awaitable[None]]
+"""Does what a message says, and waits for what that needs; must not raise."""
 
 
 class _Channel:
@@ -27,13 +31,7 @@ class _Channel:
 class Joining:
     """Takes what belongs behind a join that has to wait."""
 
-    def __init__(self, take: Callable[[Request], Awaitable[None]]) -> None:
-        """Prepare.
-
-        Args:
-            take: Does what a message says, and waits for what that needs; must not raise.
-        """
-        self._take = take
+    def __init__(self) -> None:
         self.channels: dict[int, _Channel] = {}
         """By their numbers."""
         self._waiting = 0
@@ -48,11 +46,16 @@ class Joining:
         """What runs for it."""
         return [one.task for one in self.channels.values() if one.task is not None]
 
-    def begin(self, join: Request) -> None:
-        """Take a join, however long it has to wait."""
+    def begin(self, join: Request, take: Take) -> None:
+        """Take a join, however long it has to wait.
+
+        Args:
+            join: The message.
+            take: Does what it says, and then what those say that come behind it.
+        """
         channel = self.channels[join.channel] = _Channel()
         channel.task = asyncio.create_task(
-            self._run(join, channel.later), name=f"join channel {join.channel}"
+            self._run(join, channel.later, take), name=f"join channel {join.channel}"
         )
 
     def keeps(self, request: Request) -> bool:
@@ -77,12 +80,12 @@ class Joining:
     async def _progress(self) -> None:
         await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _run(self, request: Request, later: collections.deque[Request]) -> None:
+    async def _run(self, request: Request, later: collections.deque[Request], take: Take) -> None:
         try:
-            await self._take(request)
+            await take(request)
             while later:
                 following = later.popleft()
                 self._waiting -= following.ByteSize() + _BESIDE
-                await self._take(following)
+                await take(following)
         finally:
             del self.channels[request.channel]

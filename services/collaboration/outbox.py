@@ -162,6 +162,8 @@ class Outbox:
     async def close(self, error: errors.DomainError) -> None:
         """Give up what is not stored."""
         self.abandon(error)
+        # So that the room, which is whom this tells, goes with its last user, not with the garbage.
+        self._on_give_up = _tell_nobody
         if self._storing is not None and self._storing is not asyncio.current_task():
             await cancellation.cancel([self._storing], grace=2.0)
 
@@ -224,3 +226,7 @@ class Outbox:
             _log.error("edits could not be stored", document=self._name.key, why=why)
             return False
         return True
+
+
+def _tell_nobody(error: errors.DomainError) -> None:
+    """Take an error that nobody waits for."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pycrdt
 
-from services.chassis import errors
+from services.chassis import errors, garbage
 from services.collaboration import epochs, text, updates, ywire
 from services.collaboration.rebase import Splice
 
@@ -36,6 +36,8 @@ class Replica:
     def close(self) -> None:
         """Let go of the document: a subscription would keep it for ever."""
         self._doc.unobserve(self._subscription)
+        # A document and its text refer to each other.
+        garbage.dropped()
 
     @property
     def text(self) -> str:

@@ -200,6 +200,7 @@ class Room:
         self.subscribers.discard(subscriber)
         self._pace = sum(one.pace for one in self.subscribers)
         self.used_at = self._loop.time()
+        subscriber.left()
         gone = self.awareness.forget(subscriber.clients, self._loop.time())
         subscriber.clients.clear()
         self._say(gone)

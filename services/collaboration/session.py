@@ -74,7 +74,7 @@ class Session:
         self._rooms = rooms
         self._settings = settings
         self._channels: dict[int, _Channel] = {}
-        self._joining = joining.Joining(self._take)
+        self._joining = joining.Joining()
         self._loads = asyncio.Semaphore(_LOADS)
         self._woken: dict[_Channel, None] = {}
         self._answers: collections.deque[bytes] = collections.deque()
@@ -268,7 +268,7 @@ class Session:
                 if (room := self._rooms.held(name)) is not None:
                     self._join(number, request.join, room)
                 else:
-                    self._joining.begin(request)
+                    self._joining.begin(request, self._take)
             elif kind == "leave" and (channel := self._channels.get(number)) is not None:
                 self._leave(channel)
         except Exception as error:  # noqa: BLE001 - harms this document's client only

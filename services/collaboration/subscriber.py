@@ -114,6 +114,10 @@ class Subscriber:
         self._ack_due = False
         return self._acknowledged, self._revision
 
+    def left(self) -> None:
+        """Take note that it is in no room any more: nothing is sent, and nothing kept for that."""
+        self.wake = _nobody
+
     def fail(self, error: errors.DomainError) -> None:
         """Send it away."""
         self.failure = self.failure or error
@@ -123,3 +127,7 @@ class Subscriber:
         """Have it synchronise again."""
         self.must_resync = True
         self.wake()
+
+
+def _nobody() -> None:
+    """Wake nobody."""

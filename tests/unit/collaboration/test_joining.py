@@ -34,8 +34,8 @@ class Slow:
 async def test_a_channels_messages_stay_in_order() -> None:
     """What came behind a join is taken behind it, another join included; others wait for nobody."""
     slow = Slow()
-    joining = Joining(slow.take)
-    joining.begin(_join(1))
+    joining = Joining()
+    joining.begin(_join(1), slow.take)
     assert all(joining.keeps(one) for one in (_update(1, 1), _join(1), _update(1, 2)))
     assert not joining.keeps(_update(2, 1))
     await asyncio.sleep(0)
@@ -49,8 +49,8 @@ async def test_a_channels_messages_stay_in_order() -> None:
 async def test_what_waits_is_bounded() -> None:
     """Past a mebibyte it says that no more should be read, until that has been taken."""
     slow = Slow()
-    joining = Joining(slow.take)
-    joining.begin(_join(1))
+    joining = Joining()
+    joining.begin(_join(1), slow.take)
     sequence = 0
     while not joining.full:
         sequence += 1
