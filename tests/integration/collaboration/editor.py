@@ -219,7 +219,8 @@ class Editor:
                 self._handle(answer)
                 self._changed.set()
         except asyncio.CancelledError:
-            if not self._breaking.is_set():
+            task = asyncio.current_task()
+            if not self._breaking.is_set() or (task is not None and task.cancelling()):
                 raise
         finally:
             breaker.cancel()

@@ -149,6 +149,17 @@ async def test_a_cut_connection(service: rig.Replica) -> None:
         assert all(ada.text.count(f"<{who}{n}>") == 1 for who in "ab" for n in range(60))
 
 
+async def test_a_client_that_is_cut_can_be_stopped(service: rig.Replica) -> None:
+    """Also in the same moment: the convergence test waited a minute for each that could not."""
+    await service.open("a.txt", "")
+    async with service.editor("a.txt") as ada:
+        ada.cut()
+        stopping = asyncio.create_task(ada.stop())
+        done, _ = await asyncio.wait([stopping], timeout=5)
+        stopping.cancel()
+        assert done
+
+
 async def test_cursors(parts: rig.Parts) -> None:
     """Who is where is told to all others on every replica, and not to the one who said it.
 
