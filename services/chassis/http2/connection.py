@@ -15,6 +15,7 @@ import h2.settings
 import structlog
 from hyperframe import frame
 
+from services.chassis import garbage
 from services.chassis.http2 import wire
 from services.chassis.http2.call import WINDOW, Call
 
@@ -155,6 +156,8 @@ class Connection(asyncio.Protocol):
             call.gone()
             task.cancel()
         self._on_close(self)
+        # h2's connection and its table of handlers refer to each other.
+        garbage.dropped()
 
     # --- its server ---
 
