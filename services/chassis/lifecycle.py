@@ -155,12 +155,14 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
         pages = http.admin(
             settings.microservice_name, health, lambda: _current(settings, app).metrics_enabled
         )
-        admin = await _listen(stack, pages, settings, settings.http_port)
+        admin = _port(await _listen(stack, pages, settings, settings.http_port))
         port = settings.port
         if app.http is not None:
             app.http.middlewares.insert(0, http.request_context(settings.microservice_name))
-            port = await _listen(
-                stack, app.http, settings, settings.port, grace=settings.drain_seconds
+            port = _port(
+                await _listen(
+                    stack, app.http, settings, settings.port, grace=settings.drain_seconds
+                )
             )
         web_port = 0
         if app.grpc:
@@ -171,11 +173,11 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
                 tracing,
                 settle=None if app.live is None else app.live.settle,
             )
-            streams = None
+            live: tuple[asyncio.Server, http2.Server] | None = None
             if app.beside is not None:
                 streams = server.streams(settings, app.grpc, passed)
                 app.beside.middlewares.insert(0, http.request_context(settings.microservice_name))
-                web_port = await _listen(
+                listener = await _listen(
                     stack,
                     app.beside,
                     settings,
@@ -183,12 +185,11 @@ async def running(settings: ServiceSettings, app: App) -> AsyncIterator[Running]
                     grace=settings.drain_seconds,
                     streams=streams,
                 )
+                web_port, live = _port(listener), (listener, streams)
             grpc_server = server.build(settings, app.grpc, grpc_health, passed, app.reflects)
             port = server.bind(grpc_server, settings.bind_host, settings.port)
             await grpc_server.start()
-            stack.push_async_callback(
-                _stop_calls, grpc_server, streams, calls, settings.drain_seconds
-            )
+            stack.push_async_callback(_stop_calls, grpc_server, live, calls, settings.drain_seconds)
         for connector in app.connectors:
             await connector.start()
         background.start()
@@ -233,17 +234,22 @@ async def _leave(
 
 
 async def _stop_calls(
-    grpc_server: grpc.aio.Server, streams: http2.Server | None, calls: Calls, seconds: float
+    grpc_server: grpc.aio.Server,
+    live: tuple[asyncio.Server, http2.Server] | None,
+    calls: Calls,
+    seconds: float,
 ) -> None:
     """Refuse new calls, wait for running ones, cancel what is left after that."""
-    if streams is not None:
+    if live is not None:
+        listener, streams = live
+        listener.close()
         streams.refuse()
     stopping = asyncio.create_task(grpc_server.stop(seconds), name="stop grpc server")
     if await calls.wait_idle(seconds):
         # What is open now are watches of health and reflection: they would use up the rest.
         await grpc_server.stop(min(_LAST_WORDS, seconds))
     await stopping
-    if streams is not None:
+    if live is not None:
         streams.close()
     # gRPC cancels what is left, and returns before its handlers have ended.
     if not await calls.wait_idle(_LAST_WORDS):
@@ -257,7 +263,7 @@ async def _listen(
     port: int,
     grace: float = 1.0,
     streams: http2.Server | None = None,
-) -> int:
+) -> asyncio.Server:
     server.check_free(settings.bind_host, port)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=grace)
     await runner.setup()
@@ -272,5 +278,9 @@ async def _listen(
     except OSError as error:
         raise PortTaken(f"port {port} on {settings.bind_host}: {error.strerror}") from error
     stack.callback(listener.close)
+    return listener
+
+
+def _port(listener: asyncio.Server) -> int:
     bound: int = listener.sockets[0].getsockname()[1]
     return bound

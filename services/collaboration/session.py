@@ -131,9 +131,9 @@ class Session:
                         else:
                             opened = True
                             yield frame
+                        self._sent_at = self._loop.time()
                     self._sent = answered
                     self._bound()
-                    self._sent_at = self._loop.time()
                     if draining.done() or self._standing.ended is not None:
                         # Who takes longer for a frame than a round lasts has always more due.
                         break
@@ -209,8 +209,14 @@ class Session:
 
     def _wake(self, channel: _Channel) -> None:
         """Send what is new: at once to a client that has taken all before."""
-        push = self._push
-        if push is None or not self._resting or self._event.is_set():
+        push, subscriber = self._push, channel.subscriber
+        if (
+            push is None
+            or not self._resting
+            or self._event.is_set()
+            or subscriber.failure is not None
+            or subscriber.must_resync
+        ):
             self._woken[channel] = None
             self._event.set()
             return
@@ -218,7 +224,8 @@ class Session:
             if self._answers or not push(frame):
                 self._answers.append(frame)
                 self._event.set()
-        self._sent_at = self._loop.time()
+            else:
+                self._sent_at = self._loop.time()
 
     async def _read(self) -> None:
         try:

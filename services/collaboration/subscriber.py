@@ -90,7 +90,7 @@ class Subscriber:
         self._sent: collections.deque[_Sent] = collections.deque()
         self._acknowledged = 0
         self._revision = 0
-        self._ack_due = False
+        self._ack_due = self._waking = False
 
     def receipt(self, sequence: int) -> Receipt:
         """Return what is to be told when the update of this number is stored."""
@@ -104,8 +104,14 @@ class Subscriber:
             self._acknowledged = self._sent.popleft().sequence
             self._revision = revision
             self._ack_due = True
-        if self._ack_due:
-            self.wake()
+        if self._ack_due and not self._waking:
+            # Once for all that are stored by one entry.
+            self._waking = True
+            asyncio.get_running_loop().call_soon(self._acknowledged_now)
+
+    def _acknowledged_now(self) -> None:
+        self._waking = False
+        self.wake()
 
     def take_ack(self) -> tuple[int, int] | None:
         """Return the number up to which all is stored, and the revision; None if nothing new."""

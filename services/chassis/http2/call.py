@@ -69,11 +69,13 @@ class Call:
         self._peer = peer
         self._messages = wire.Messages(most_bytes)
         self._unread: collections.deque[bytes] = collections.deque()
-        self._unread_bytes = self._received = self._widened = 0
-        """Bytes that wait to be read, that came at all, and for which the window was widened."""
+        self._received = self._widened = 0
+        """Bytes that came, and by which the window was widened."""
         self._arrived = asyncio.Event()
         self.half_closed = False
         """Whether the client sends no more."""
+        self._broken = False
+        """Whether what came cannot be read any further."""
         self._writable = asyncio.Event()
         self._writing = False
         self._torn = False
@@ -104,7 +106,7 @@ class Call:
 
     def set_trailing_metadata(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
         """Have it end with something."""
-        self._trailing = tuple(metadata)
+        self._trailing = tuple(wire.Field(*one) for one in metadata)
 
     def code(self) -> Any:
         """Return the status set; None for none."""
@@ -130,7 +132,7 @@ class Call:
     ) -> NoReturn:
         """End it with a status."""
         self.fail(code, details)
-        self._trailing = tuple(trailing_metadata)
+        self.set_trailing_metadata(trailing_metadata)
         raise grpc.aio.AbortError
 
     async def send_initial_metadata(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
@@ -147,7 +149,6 @@ class Call:
             self._arrived.clear()
             await self._arrived.wait()
         message = self._unread.popleft()
-        self._unread_bytes -= len(message) + wire.PREFIX_BYTES
         self._widen()
         return message
 
@@ -189,10 +190,13 @@ class Call:
             wire.Compressed: They begin a message that is compressed.
         """
         self._received += size
+        if self._broken:
+            return
+        self._broken = True
         for message in self._messages.cut(content):
             self._unread.append(message)
-            self._unread_bytes += len(message) + wire.PREFIX_BYTES
             self._arrived.set()
+        self._broken = False
         self._widen()
 
     def ended(self) -> None:
@@ -233,11 +237,13 @@ class Call:
             self._line.headers(self._stream, [*_HEADERS, *wire.fields(metadata)])
 
     def _widen(self) -> None:
-        """Let the client send more, for all but what waits to be read as a whole message.
+        """Let the client send more, when no message waits to be read.
 
         What is part of one does not count: a message may be larger than the window.
         """
-        size = self._received - self._unread_bytes - self._widened
+        if self._unread:
+            return
+        size = self._received - self._widened
         if size >= _WIDENED_BY and not (self.half_closed or self._over):
             self._line.widen(self._stream, size)
             self._widened += size

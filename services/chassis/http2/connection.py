@@ -24,8 +24,8 @@ _log = structlog.get_logger(__name__)
 _CALLS_MOST = 1000
 """Calls on one connection at most; a proxy opens another one for more."""
 _HEADERS_MOST = 256 * 1024
-"""Bytes of a call's header fields at most. More ends the connection: a proxy, which has the calls
-of many clients on one, has to refuse that before."""
+"""Bytes of a call's header fields at most. More ends the connection, as does a content-length that
+is wrong: a proxy, which has the calls of many clients on one, has to refuse those before."""
 _WINDOW = 4 * 1024**2
 """Bytes that a client may send ahead, on all calls together."""
 _BUFFERED = 256 * 1024
@@ -38,8 +38,8 @@ _DATA = b"\0\0"
 _CONTROL_CREDIT = 10_000
 _CONTROL_RATE = 1_000.0
 """Frames that only cost, at once and by the second: past it, a connection is closed."""
-_INCOMPLETE = 512 * 1024
-"""Bytes that may come and complete nothing: h2 keeps a frame that is too large to its end."""
+_INCOMPLETE = 64 * 1024
+"""Bytes of an unfinished frame at most: h2 would keep one that is too large to its end."""
 _CONTROL = (
     h2.events.PingReceived,
     h2.events.PriorityUpdated,
@@ -86,9 +86,9 @@ class Connection(asyncio.Protocol):
         """What leaves before that which h2 has."""
         self._flushing: asyncio.Handle | None = None
         self._refusing = False
-        self._unacknowledged = 0
+        self._unacknowledged = self._unflushed = 0
+        """Bytes by which the client's window is to be widened, and bytes to be written."""
         self._pinging: asyncio.TimerHandle | None = None
-        self._incomplete = 0
         self._credit = float(_CONTROL_CREDIT)
         self._credited = self._loop.time()
         self._peer = ""
@@ -103,15 +103,11 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_BUFFERED)
         host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
         self._peer = f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
-        self._http.local_settings = h2.settings.Settings(
-            client=False,
-            initial_values={
-                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: _CALLS_MOST,
-                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: _HEADERS_MOST,
-                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
-            },
-        )
+        self._http.local_settings = _settings(_CALLS_MOST)
         self._http.initiate_connection()
+        # h2 ends the connection of a client that knows none of this yet. Calls are counted here.
+        self._http.local_settings = _settings(2**31 - 1)
+        self._http.decoder.max_header_list_size = _HEADERS_MOST
         self._http.increment_flow_control_window(_WINDOW)
         self._flush()
         self._pinging = self._loop.call_later(_PING_EVERY, self._ping)
@@ -119,20 +115,24 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sends."""
+        if self._transport.is_closing():
+            return
         try:
             events = self._http.receive_data(data)
-            self._incomplete = 0 if events else self._incomplete + len(data)
-            if self._incomplete > _INCOMPLETE:
-                raise h2.exceptions.ProtocolError("a frame that is too large")
-            for event in events:
-                if isinstance(event, _CONTROL):
-                    self._spend()
-                if (handle := self._HANDLERS.get(type(event))) is not None:
-                    handle(self, event)
+            if len(self._http.incoming_buffer._data) > _INCOMPLETE:
+                raise h2.exceptions.FrameTooLargeError("a frame that is too large")
         except h2.exceptions.ProtocolError as error:
-            _log.info("connection breaks the protocol", peer=self._peer, why=str(error))
-            self.close()
+            self._broken(str(error))
             return
+        for event in events:
+            if isinstance(event, _CONTROL):
+                self._spend()
+            if (handle := self._HANDLERS.get(type(event))) is not None:
+                # All that came is known to h2 by now: a call may have ended that has just begun.
+                with contextlib.suppress(h2.exceptions.ProtocolError):
+                    handle(self, event)
+        if self._credit < 0:
+            self._broken("too many frames that ask for nothing")
         self._flush()
 
     def pause_writing(self) -> None:
@@ -175,15 +175,20 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(h2.exceptions.ProtocolError):
             self._http.close_connection()
         self._flush()
-        for call, _ in self._calls.values():
+        for call, task in self._calls.values():
             call.gone()
+            self._end(task)
         self._transport.close()
+        if self._pinging is not None:
+            # A client that reads nothing would keep it open.
+            self._pinging.cancel()
+            self._pinging = self._loop.call_later(_PING_PATIENCE, self._transport.abort)
 
     # --- its calls ---
 
     def room(self, stream: int) -> int:
         """Return how many bytes may be sent on a stream now."""
-        if self.paused:
+        if self.paused or self._unflushed > _BUFFERED:
             return 0
         http = self._http
         return max(0, min(http.local_flow_control_window(stream), http.max_outbound_frame_size))
@@ -191,6 +196,7 @@ class Connection(asyncio.Protocol):
     def send(self, stream: int, content: bytes) -> None:
         """Send content of a stream; at most what there is `room` for."""
         self._http.send_data(stream, content)
+        self._unflushed += len(content)
         self._soon()
 
     def push(self, stream: int, content: bytes) -> bool:
@@ -199,10 +205,12 @@ class Connection(asyncio.Protocol):
         What h2's `send_data` does, at a third of the price: an edit goes to a hundred at a time.
         """
         http = self._http
-        sending = http.streams[stream]
+        sending = http.streams.get(stream)
         size = len(content)
         if (
-            self.paused
+            sending is None
+            or self.paused
+            or self._unflushed > _BUFFERED
             or size > sending.outbound_flow_control_window
             or size > http.outbound_flow_control_window
             or size > http.max_outbound_frame_size
@@ -210,6 +218,7 @@ class Connection(asyncio.Protocol):
             return False
         sending.outbound_flow_control_window -= size
         http.outbound_flow_control_window -= size
+        self._unflushed += size
         if before := http.data_to_send():
             self._outgoing.append(before)
         self._outgoing += (size.to_bytes(3) + _DATA + stream.to_bytes(4), content)
@@ -223,21 +232,24 @@ class Connection(asyncio.Protocol):
 
     def widen(self, stream: int, size: int) -> None:
         """Let the client send more on a stream."""
-        self._http.increment_flow_control_window(size, stream)
-        self._soon()
+        known = self._http.streams.get(stream)
+        if known is not None and known.open:
+            self._http.increment_flow_control_window(size, stream)
+            self._soon()
 
     # --- what happens ---
 
     def _requested(self, event: h2.events.RequestReceived) -> None:
         stream = event.stream_id
-        if self._refusing:
+        if self._refusing or len(self._calls) >= _CALLS_MOST:
             self._http.reset_stream(stream, h2.errors.ErrorCodes.REFUSED_STREAM)
             return
         headers = dict(event.headers)
         kind = headers.get(b"content-type", b"")
         if headers.get(b":method") != b"POST" or not kind.startswith(b"application/grpc"):
             self.headers(stream, [(b":status", b"415")], end=True)
-            self._http.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
+            if event.stream_ended is None:
+                self._http.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
             return
         seconds = wire.timeout(headers.get(b"grpc-timeout", b""))
         call = Call(
@@ -263,7 +275,8 @@ class Connection(asyncio.Protocol):
                 await self._serve(method, call)
         except asyncio.CancelledError:
             call.fail(grpc.StatusCode.CANCELLED, "The call was cancelled")
-        except grpc.aio.AbortError:
+        except (grpc.aio.AbortError, h2.exceptions.ProtocolError):
+            # It ended itself, or there is nobody any more to send to.
             pass
         except Exception:  # noqa: BLE001 - harms this call only
             _log.exception("call failed", method=method)
@@ -272,7 +285,7 @@ class Connection(asyncio.Protocol):
             half_closed = call.half_closed
             del self._calls[stream]
             if not self._transport.is_closing():
-                with contextlib.suppress(h2.exceptions.StreamClosedError):
+                with contextlib.suppress(h2.exceptions.ProtocolError):
                     if not call.finish():
                         self._http.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
                     elif not half_closed:
@@ -285,9 +298,13 @@ class Connection(asyncio.Protocol):
         call.fail(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         task.cancel()
 
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        """Cancel a call, once it has begun: a task that has not would end without any clean-up."""
+        self._loop.call_soon(task.cancel)
+
     def _received(self, event: h2.events.DataReceived) -> None:
         size = event.flow_controlled_length
-        if not size:
+        if not size and event.stream_ended is None:
             self._spend()
         # The connection's window is for all calls: none is to wait since another does not read.
         self._unacknowledged += size
@@ -301,10 +318,10 @@ class Connection(asyncio.Protocol):
             call.received(event.data, size)
         except wire.Oversized as error:
             call.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-            task.cancel()
+            self._end(task)
         except wire.Compressed as error:
             call.fail(grpc.StatusCode.INTERNAL, str(error))
-            task.cancel()
+            self._end(task)
 
     def _ended(self, event: h2.events.StreamEnded) -> None:
         if (found := self._calls.get(event.stream_id)) is not None:
@@ -314,7 +331,7 @@ class Connection(asyncio.Protocol):
         if (found := self._calls.get(event.stream_id)) is not None:
             call, task = found
             call.gone()
-            task.cancel()
+            self._end(task)
 
     def _window(self, event: h2.events.WindowUpdated) -> None:
         if not event.stream_id:
@@ -327,7 +344,8 @@ class Connection(asyncio.Protocol):
             call.widened()
 
     def _left(self, _: h2.events.ConnectionTerminated) -> None:
-        self._refusing = True
+        """Let a client that begins nothing new finish what it has; h2 would end that as well."""
+        self._http.state_machine.state = h2.connection.ConnectionState.SERVER_OPEN
 
     def _answered(self, _: h2.events.PingAckReceived) -> None:
         if self._pinging is not None:
@@ -358,8 +376,10 @@ class Connection(asyncio.Protocol):
         self._credit += (now - self._credited) * _CONTROL_RATE
         self._credit = min(self._credit, _CONTROL_CREDIT) - 1
         self._credited = now
-        if self._credit < 0:
-            raise h2.exceptions.ProtocolError("too many frames that ask for nothing")
+
+    def _broken(self, why: str) -> None:
+        _log.info("connection breaks the protocol", peer=self._peer, why=why)
+        self.close()
 
     # --- sending ---
 
@@ -380,3 +400,17 @@ class Connection(asyncio.Protocol):
         if outgoing:
             self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
             outgoing.clear()
+        held_up, self._unflushed = self._unflushed > _BUFFERED, 0
+        if held_up:
+            self._widened()
+
+
+def _settings(calls: int) -> h2.settings.Settings:
+    return h2.settings.Settings(
+        client=False,
+        initial_values={
+            h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: calls,
+            h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: _HEADERS_MOST,
+            h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+        },
+    )

@@ -20,7 +20,10 @@ class _Details(NamedTuple):
 
 
 class Server:
-    """Takes servicers as a `grpc.aio.Server` does, and serves their bidirectional streams."""
+    """Takes servicers as a `grpc.aio.Server` does, and serves their bidirectional streams of bytes.
+
+    Messages are not parsed: a handler that is registered with serializers is not served.
+    """
 
     def __init__(self, interceptors: Sequence[Any], *, most_bytes: int) -> None:
         """Prepare.
@@ -52,7 +55,7 @@ class Server:
         )
 
     def refuse(self) -> None:
-        """Take no further calls; those that run go on."""
+        """Take no further calls; those that run go on. Let no further connection come before."""
         self._refusing = True
         for each in self._connections:
             each.refuse()
@@ -69,12 +72,18 @@ class Server:
 
     async def _serve(self, method: str, call: Call) -> None:
         handler = await self._find(_Details(method, call.invocation_metadata()))
-        if handler is not None and handler.stream_stream is not None:
+        if (
+            handler is not None
+            and handler.stream_stream is not None
+            and handler.request_deserializer is None
+        ):
             async with contextlib.aclosing(handler.stream_stream(call, call)) as answers:
                 async for answer in answers:
                     await call.write(answer)
         else:
-            call.fail(grpc.StatusCode.UNIMPLEMENTED, "Only bidirectional streams are served here")
+            call.fail(
+                grpc.StatusCode.UNIMPLEMENTED, "Only bidirectional streams of bytes are served here"
+            )
 
     async def _find(self, details: _Details) -> Any:
         async def innermost(given: _Details) -> Any:

@@ -7,9 +7,18 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 from urllib.parse import quote
 
-Metadata = tuple[tuple[str, str | bytes], ...]
+
+class Field(NamedTuple):
+    """One piece of metadata."""
+
+    key: str
+    value: str | bytes
+
+
+Metadata = tuple[Field, ...]
 
 PREFIX_BYTES = 5
 """Bytes before each message: whether it is compressed, and its length."""
@@ -80,13 +89,13 @@ def message(content: bytes) -> bytes:
 
 def metadata(headers: Iterable[tuple[bytes, bytes]]) -> Metadata:
     """Return what the application sees of a request's headers; what cannot be read is left out."""
-    found: list[tuple[str, str | bytes]] = []
+    found = []
     for name, value in headers:
         if name in _CONNECTION or name.startswith(_RESERVED):
             continue
         try:
             read = _unpack(value) if name.endswith(b"-bin") else value.decode("ascii")
-            found.append((name.decode("ascii"), read))
+            found.append(Field(name.decode("ascii"), read))
         except (UnicodeDecodeError, binascii.Error):
             continue
     return tuple(found)

@@ -36,6 +36,7 @@ class Served:
     """A server, and what its handlers were told."""
 
     server: http2.Server
+    listener: asyncio.Server
     port: int
     channel: grpc.aio.Channel
     begun: asyncio.Event
@@ -98,7 +99,7 @@ async def served() -> AsyncIterator[Served]:
     port = listener.sockets[0].getsockname()[1]
     options = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
-        yield Served(server, port, channel, begun, cancelled, calls)
+        yield Served(server, listener, port, channel, begun, cancelled, calls)
     server.close()
     listener.close()
     await runner.cleanup()
@@ -231,6 +232,7 @@ async def test_who_is_to_go_elsewhere_is_told(served: Served) -> None:
     call = served.call("Echo")
     await call.write(b"a")
     assert await call.read() == b"a"
+    served.listener.close()
     served.server.refuse()
     assert await served.call("Echo", timeout=5).code() == grpc.StatusCode.UNAVAILABLE
     await call.write(b"b")

@@ -1,6 +1,7 @@
 """The stream Collaborate, with one replica and with two."""
 
 import asyncio
+import itertools
 
 import grpc
 import pycrdt
@@ -43,6 +44,57 @@ async def test_two_edit_one(service: rig.Replica) -> None:
         await ada.stored()
         assert (await service.get("a.txt")).text == " wörld 🙂\n"
         assert ada.revision == 3 or bob.revision == 3
+
+
+async def test_what_is_stored_together_is_acknowledged_once(parts: rig.Parts) -> None:
+    """However many edits one entry of the log holds."""
+    async with rig.replica(parts, log_tick=0.2) as service:
+        await service.open("a.txt", "")
+        call = service.live.Collaborate(metadata=service.metadata)
+        join = collaborate_pb2.Join(name=parts.name("a.txt"))
+        await call.write(Request(channel=1, join=join))
+        assert (await call.read()).HasField("joined")
+        made: list[bytes] = []
+        doc: pycrdt.Doc = pycrdt.Doc()
+        doc.observe(lambda event: made.append(event.update))
+        text = doc.get("content", type=pycrdt.Text)
+        for sequence in range(1, 101):
+            text += "x"
+            update = collaborate_pb2.Update(update=made.pop(), sequence=sequence)
+            await call.write(Request(channel=1, update=update))
+        acks = []
+        async with asyncio.timeout(10):
+            while not acks or acks[-1] < 100:
+                if (answer := await call.read()).HasField("ack"):
+                    acks.append(answer.ack.sequence)
+        assert len(acks) <= 5
+        call.cancel()
+
+
+async def test_who_moves_a_cursor_alone_hears_that_the_stream_lives(parts: rig.Parts) -> None:
+    """What wakes a stream and gives it nothing to say is no sign of life."""
+    async with rig.replica(parts, heartbeat_seconds=0.3) as service:
+        await service.open("a.txt", "")
+        call = service.live.Collaborate(metadata=service.metadata)
+        join = collaborate_pb2.Join(name=parts.name("a.txt"))
+        await call.write(Request(channel=1, join=join))
+        assert (await call.read()).HasField("joined")
+
+        async def move() -> None:
+            for clock in itertools.count(1):
+                said = says(7, clock, '{"at": 1}')
+                await call.write(
+                    Request(channel=1, awareness=collaborate_pb2.Awareness(update=said))
+                )
+                await asyncio.sleep(0.05)
+
+        moving = asyncio.create_task(move())
+        async with asyncio.timeout(3):
+            for _ in range(3):
+                while not (await call.read()).HasField("heartbeat"):
+                    pass
+        moving.cancel()
+        call.cancel()
 
 
 async def test_the_port_for_grpc_has_streams_too(service: rig.Replica) -> None:

@@ -18,7 +18,8 @@ class Circle:
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(garbage, "_dropped", 0)
     before = gc.get_threshold()
     yield
     gc.set_threshold(*before)
