@@ -46,7 +46,7 @@ class _Client:
     """One stream with one document."""
 
     def __init__(self, target: Target, name: document_pb2.DocumentName, program: str) -> None:
-        port = target.stack.plan.ports[program]
+        port = target.stack.plan.ports.web(program)
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
         self._stub = collaboration_service_pb2_grpc.CollaborationServiceStub(self._channel)
         self._queue: asyncio.Queue[collaborate_pb2.CollaborateRequest] = asyncio.Queue()
