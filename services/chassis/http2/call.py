@@ -11,17 +11,14 @@ import grpc.aio
 
 from services.chassis.http2 import wire
 
-_UNREAD = 256 * 1024
-"""Bytes of a call that may wait to be read; then its client waits."""
-_WIDENED_BY = _UNREAD // 2
+WINDOW = 256 * 1024
+"""Bytes of a call that a client may send before they are read; then it waits."""
+_WIDENED_BY = WINDOW // 2
 """Bytes by which its window is widened at least."""
 
 
 class Line(Protocol):
     """The connection a call is on."""
-
-    paused: bool
-    """Whether it takes no more right now."""
 
     def room(self, stream: int) -> int:
         """Return how many bytes may be sent on a stream now."""
@@ -248,9 +245,6 @@ class Call:
             self._line.widen(self._stream, size)
             self._widened += size
 
-
-WINDOW = _UNREAD
-"""Bytes of a call that a client may send ahead."""
 
 _HEADERS = [
     (b":status", b"200"),
