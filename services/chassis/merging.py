@@ -64,6 +64,14 @@ class Merged(Generic[Request, Result]):
 
     async def _send(self) -> None:
         """Send what waits, call after call, until nothing does."""
+        try:
+            await self._send_all()
+        finally:
+            # At once: who has his answer may ask again before a callback of this task runs.
+            if (task := asyncio.current_task()) is not None:
+                self._senders.discard(task)
+
+    async def _send_all(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
             # Whoever has gone before it was sent wants nothing any more.

@@ -37,7 +37,8 @@ class Reservations:
         self._merged = merging.Merged[tuple[context.RequestContext, pb.ReserveQuotaRequest], None](
             self._reserve,
             name="reserve quota",
-            at_once=2,
+            # Two would share what comes: twice the calls for the same.
+            at_once=1,
             most=_MOST,
             refusal=lambda: errors.Unavailable(
                 "QUOTA_OVERLOADED",
