@@ -13,6 +13,7 @@ from pathlib import Path
 import codestudio
 import pytest
 
+from tests import vim
 from tests.integration.sdk.desk import Desk
 
 
@@ -156,6 +157,7 @@ async def test_killed(desk: Desk, tmp_path: Path) -> None:
     assert sorted(final) == sorted(wanted)
 
 
+@vim.needs_vim
 async def test_editing_a_document(desk: Desk, tmp_path: Path) -> None:
     """$EDITOR works on a file; each save is merged, and what others did meanwhile stays."""
     async with codestudio.AsyncClient(desk.url, token="t") as client:
@@ -165,7 +167,7 @@ async def test_editing_a_document(desk: Desk, tmp_path: Path) -> None:
         editor.write_text(
             "#!/bin/sh\n"
             f"touch {tmp_path}/opened; while [ ! -e {go} ]; do sleep 0.1; done\n"
-            'vim.tiny -u NONE -es -c "%s/one/ONE/" -c wq "$1" < /dev/null\n'
+            f'{vim.VIM} -u NONE -es -c "%s/one/ONE/" -c wq "$1" < /dev/null\n'
         )
         editor.chmod(0o755)
         running = await command(

@@ -7,10 +7,12 @@ import sys
 
 from codestudio._folder.owner import Told
 
+from tests import vim
 from tests.integration.sdk.desk import Desk
 from tests.integration.sdk.folder.side import Two, until
 
 
+@vim.needs_vim
 async def test_editors(two: Two) -> None:
     """A real vim on one side, sed and a formatter's rename on the other, at the same time."""
     one, other = two
@@ -18,14 +20,10 @@ async def test_editors(two: Two) -> None:
     one.put("a.txt", text)
     await until(lambda: other.text("a.txt") == text)
     for n in range(6):
-        vim = await asyncio.create_subprocess_exec(
-            "vim.tiny", "-u", "NONE", "-es", "-c", f"%s/^line {n}$/vim {n}/", "-c", "wq!", "a.txt",
-            cwd=one.root, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
         sed = await asyncio.create_subprocess_exec(
             "sed", "-i", f"s/^line {39 - n}$/sed {39 - n}/", "a.txt", cwd=other.root
         )
-        assert await vim.wait() == 0
+        await vim.edit(one.path("a.txt"), f"%s/^line {n}$/vim {n}/")
         assert await sed.wait() == 0
         await asyncio.sleep(0.1)
     wanted = text
@@ -35,6 +33,7 @@ async def test_editors(two: Two) -> None:
     await until(lambda: one.text("a.txt") == other.text("a.txt") == wanted)
 
 
+@vim.needs_vim
 async def test_formatters(two: Two) -> None:
     """A formatter rewrites the file on one side while vim edits it on the other, at the same time.
 
@@ -49,12 +48,8 @@ async def test_formatters(two: Two) -> None:
             sys.executable, "-m", "ruff", "format", "--quiet", "--isolated", "--no-cache", "a.py",
             cwd=one.root,
         )  # fmt: skip
-        vim = await asyncio.create_subprocess_exec(
-            "vim.tiny", "-u", "NONE", "-es", "-c", f"$s/$/\\rtyped_{n}=( {n} )/", "-c", "wq!",
-            "a.py", cwd=other.root, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        await vim.edit(other.path("a.py"), f"$s/$/\\rtyped_{n}=( {n} )/")
         assert await ruff.wait() == 0
-        assert await vim.wait() == 0
         await until(lambda n=n: f"typed_{n}" in (one.text("a.py") or ""))
     ruff = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ruff", "format", "--quiet", "--isolated", "--no-cache", "a.py",
