@@ -118,9 +118,16 @@ async def stopped(instance: codestudio.AsyncInstance, seconds: float) -> None:
 async def page_of(instance: codestudio.AsyncInstance) -> AsyncIterator[Page]:
     """Open an instance in a browser of its own, ready to be worked in."""
     async with browser.opened() as page:
-        await page.goto(await instance.open_url(), wait_until="commit")
-        await browser.open_file(page, "hello.txt")
-        yield page
+        failed: list[str] = []
+        page.on("requestfailed", lambda asked: failed.append(f"{asked.url} {asked.failure}"))
+        page.on("response", lambda got: got.ok or failed.append(f"{got.url} {got.status}"))
+        try:
+            await page.goto(await instance.open_url(), wait_until="commit")
+            await browser.open_file(page, "hello.txt")
+            yield page
+        except AssertionError as error:
+            error.add_note("what the page asked for in vain: " + "\n".join(failed))
+            raise
 
 
 async def terminal(page: Page, command: str) -> None:
