@@ -196,6 +196,9 @@ class CodeChange:
     """Where it ends; by default where it begins."""
     base_revision: int = 0
     """Revision the place refers to; 0 for the newest."""
+    epoch: str = ""
+    """The document's `epoch` at that revision: if it was deleted and begun anew since, the edit is
+    refused (EPOCH_MISMATCH)."""
 
 
 class ChangeResult(NamedTuple):
@@ -237,6 +240,7 @@ def to_code_change(change: CodeChange, project: str, namespace: str) -> service_
         name=document_pb2.DocumentName(namespace=namespace, project=project, path=change.path),
         text=change.text,
         base_revision=change.base_revision,
+        epoch=change.epoch,
     )
     if (change.offset is None) == (change.start is None):
         raise ValueError("give either an offset or a start")

@@ -32,6 +32,16 @@ def check(clients: Iterable[int], epoch: str) -> None:
             raise mismatch(epoch)
 
 
+def check_epoch(held: str, epoch: str) -> None:
+    """Pass somebody who holds an epoch, or none.
+
+    Raises:
+        errors.FailedPrecondition: He holds another one (EPOCH_MISMATCH).
+    """
+    if held and held != epoch:
+        raise mismatch(epoch)
+
+
 def mismatch(epoch: str) -> errors.FailedPrecondition:
     """Return what is told to somebody who holds another history than an epoch's."""
     return errors.FailedPrecondition(

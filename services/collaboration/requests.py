@@ -97,4 +97,4 @@ def _change(wrong: Violations, field: str, given: collaboration_service_pb2.Code
             start, end = given.offset.start, given.offset.length
         case _:
             wrong.add(field, "needs a range or an offset")
-    return Change(field, name, start, end, given.text, given.base_revision)
+    return Change(field, name, start, end, given.text, given.base_revision, given.epoch)

@@ -321,7 +321,7 @@ class Session:
     def _join(self, number: int, join: collaborate_pb2.Join, room: Room) -> None:
         """Join a document that is held."""
         try:
-            check_epoch(room, join.epoch)
+            epochs.check_epoch(join.epoch, room.epoch)
             missing = room.missing(join.state_vector)
             channel = _Channel(
                 number,
@@ -401,13 +401,3 @@ class Session:
             self._room_for_answers.clear()
         else:
             self._room_for_answers.set()
-
-
-def check_epoch(room: Room, epoch: str) -> None:
-    """Pass a client whose history is the document's, or that has none.
-
-    Raises:
-        errors.FailedPrecondition: It holds another one (EPOCH_MISMATCH): it must not be merged.
-    """
-    if epoch and epoch != room.epoch:
-        raise epochs.mismatch(room.epoch)

@@ -18,7 +18,7 @@ import pycrdt
 
 from services.chassis import context, errors
 from services.chassis.validation import Violations
-from services.collaboration import history, rebase, segments, text
+from services.collaboration import epochs, history, rebase, segments, text
 from services.collaboration.entry import Author
 from services.collaboration.history import TooOld
 from services.collaboration.names import Name
@@ -54,6 +54,8 @@ class Change:
     inserted: str
     base: int
     """Revision its place refers to; 0 for the newest."""
+    epoch: str
+    """Epoch that revision is of; empty where the caller does not know."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,7 @@ class Syncing:
             Conflict: Others changed the same place (CONFLICT), or the base is too old to know
                 (BASE_TOO_OLD).
             errors.NotFound: A document nobody opened.
+            errors.FailedPrecondition: A document that was begun anew since (EPOCH_MISMATCH).
             errors.Unavailable: They cannot be stored now. They may be, later: ask again with the
                 same request_id.
         """
@@ -174,6 +177,8 @@ class Syncing:
                     # In order of name, so that no two wait for each other.
                     await held.enter_async_context(room.apart)
             for name, room in rooms.items():
+                for change in of_document[name]:
+                    epochs.check_epoch(change.epoch, room.epoch)
                 await _catch_up(room, of_document[name])
             if several:
                 plans, drafts, stands = await self._made_apart(rooms, of_document, order, wrong)

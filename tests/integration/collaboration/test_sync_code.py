@@ -278,6 +278,24 @@ async def test_bases(service: rig.Replica) -> None:
     assert [one.field for one in detail.violations] == ["changes[1].base_revision"]
 
 
+async def test_a_base_of_another_epoch(service: rig.Replica) -> None:
+    """A revision of a document that was begun anew says nothing of the one that is there now."""
+    epoch = (await service.open("a.txt", "of the one")).epoch
+    await service.open("b.txt", "beside")
+    await sync(service, {**at("a.txt", 0, 0, "x", base=1), "epoch": epoch})
+    delete = pb.DeleteDocumentRequest(name=service.parts.name("a.txt"))
+    await service.stub.DeleteDocument(delete, metadata=service.as_user(), timeout=20)
+    now = (await service.open("a.txt", "of the other")).epoch
+    for base in (0, 1, 2):
+        old = {**at("a.txt", 0, 3, "", base), "epoch": epoch}
+        for changes in ([old], [at("b.txt", 0, 0, "x"), old]):
+            detail = await rig.refusal(sync(service, *map(dict, changes)))
+            assert (detail.code, detail.metadata["epoch"]) == ("EPOCH_MISMATCH", now)
+    await sync(service, {**at("a.txt", 0, 2, "", base=1), "epoch": now})
+    assert (await service.get("a.txt")).text == " the other"
+    assert (await service.get("b.txt")).text == "beside"
+
+
 async def test_a_base_that_is_forgotten(parts: rig.Parts) -> None:
     """When nobody knows any more what came since, the client is told to read again."""
     async with rig.replica(parts, snapshot_entries=2, quiet_seconds=60) as service:

@@ -64,18 +64,20 @@ class OffsetRange(_message.Message):
     def __init__(self, start: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class CodeChange(_message.Message):
-    __slots__ = ("name", "range", "offset", "text", "base_revision")
+    __slots__ = ("name", "range", "offset", "text", "base_revision", "epoch")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RANGE_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     BASE_REVISION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     name: _document_pb2.DocumentName
     range: Range
     offset: OffsetRange
     text: str
     base_revision: int
-    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., range: _Optional[_Union[Range, _Mapping]] = ..., offset: _Optional[_Union[OffsetRange, _Mapping]] = ..., text: _Optional[str] = ..., base_revision: _Optional[int] = ...) -> None: ...
+    epoch: str
+    def __init__(self, name: _Optional[_Union[_document_pb2.DocumentName, _Mapping]] = ..., range: _Optional[_Union[Range, _Mapping]] = ..., offset: _Optional[_Union[OffsetRange, _Mapping]] = ..., text: _Optional[str] = ..., base_revision: _Optional[int] = ..., epoch: _Optional[str] = ...) -> None: ...
 
 class SyncCodeRequest(_message.Message):
     __slots__ = ("instance_id", "changes", "unit", "conflict_resolution", "request_id")
