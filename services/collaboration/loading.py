@@ -3,12 +3,17 @@
 Whoever calls has begun to collect the log's new entries before, so nothing falls between what is
 read here and what comes then. A snapshot may be replaced, and the log cut behind it, while this
 reads: then it reads again.
+
+What is loaded again is written under the same client ids: a new one each time would lengthen the
+state vector, which every client is sent, by some ten bytes a time, for ever. Edits are numbered,
+so an id may only be used by who knows all that was written under it: where the document that was
+loaded has not come exactly as far as the one that was let go, new ids are taken.
 """
 
 import time
 
 from services.chassis import errors
-from services.collaboration import measures
+from services.collaboration import measures, ywire
 from services.collaboration.entry import Entry
 from services.collaboration.history import Checkpoint, History
 from services.collaboration.log import Log
@@ -17,6 +22,8 @@ from services.collaboration.room import Limits, Room
 from services.collaboration.store import Record, Store
 
 _ATTEMPTS = 5
+_REMEMBERED = 10_000
+"""Documents whose ids are known when they are loaded again: those that were let go last."""
 
 
 class NotOpened(errors.NotFound):
@@ -38,6 +45,15 @@ class Loader:
         self._log = log
         self._origin = origin
         self._limits = limits
+        self._clocks: dict[tuple[Name, str], dict[int, int]] = {}
+
+    def let_go(self, room: Room) -> None:
+        """Take note of a document that is let go of and no more edited here."""
+        self._clocks.pop((room.name, room.epoch), None)
+        if clocks := room.clocks():
+            self._clocks[room.name, room.epoch] = clocks
+            if len(self._clocks) > _REMEMBERED:
+                del self._clocks[next(iter(self._clocks))]
 
     async def load(self, name: Name) -> Room:
         """Load a document.
@@ -73,6 +89,7 @@ class Loader:
     def _room(self, name: Name, record: Record, entries: list[Entry]) -> Room:
         snapshot = record.snapshot
         known = snapshot.sequence if snapshot.stream == self._log.identity else 0
+        clocks = self._clocks.pop((name, record.summary.epoch), {})
         room = Room(
             name=name,
             epoch=record.summary.epoch,
@@ -82,7 +99,10 @@ class Loader:
             log=self._log,
             origin=self._origin,
             limits=self._limits,
+            ids=tuple(clocks),
         )
         for one in entries:
             room.entered(one)
+        if not clocks.items() <= ywire.read_state_vector(room.state_vector()).items():
+            room.renew_ids()
         return room

@@ -40,6 +40,11 @@ class Replica:
         garbage.dropped()
 
     @property
+    def client_id(self) -> int:
+        """The id under which it is edited here."""
+        return self._doc.client_id
+
+    @property
     def text(self) -> str:
         """The text."""
         if self._text is None:

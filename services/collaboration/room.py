@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from services.chassis import clock, errors
-from services.collaboration import awareness, history, measures, segments
+from services.collaboration import awareness, history, measures, segments, ywire
 from services.collaboration.awareness import Refusal
 from services.collaboration.entry import Author, Entry
 from services.collaboration.history import History
@@ -71,6 +71,7 @@ class Room:
         log: Log,
         origin: str,
         limits: Limits,
+        ids: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.epoch = epoch
@@ -97,13 +98,13 @@ class Room:
         """When somebody last used it, by the loop's clock."""
         self.changed_at = self._loop.time()
         """When it last changed, by the loop's clock."""
-        self._replica = Replica(kept.document(kept.revision), epoch)
+        own, self._apart_id = (*ids, 0, 0)[:2]
+        self._replica = Replica(kept.document(kept.revision, own or None), epoch)
         self._loose = 0
         self._parts: dict[str, tuple[float, list[Entry]]] = {}
         self._expected: dict[str, Receipt] = {}
         self.apart = asyncio.Lock()
         """Held by whoever makes an edit that is to be here only when it is stored: `fork`."""
-        self._apart_id = 0
         self._advanced = asyncio.Event()
         self._pace = 0.0
         self._spent_until = 0.0
@@ -170,6 +171,18 @@ class Room:
     def state_vector(self) -> bytes:
         """Return how far each client's edits are known."""
         return self._replica.state_vector()
+
+    def clocks(self) -> dict[int, int]:
+        """Return under which ids this replica wrote, and the number of the next edit of each."""
+        known = ywire.read_state_vector(self.state_vector())
+        return {
+            one: known[one] for one in (self._replica.client_id, self._apart_id) if one in known
+        }
+
+    def renew_ids(self) -> None:
+        """Write under other ids from now on."""
+        self._apart_id = 0
+        self._mend()
 
     def missing(self, state_vector: bytes) -> bytes:
         """Return what somebody lacks, as an update.

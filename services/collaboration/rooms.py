@@ -278,6 +278,8 @@ class Rooms:
         unstored, _, name = min(unused, key=lambda one: one[:2])
         slot = self._slots[name]
         if unstored:
+            assert slot.room is not None
+            self._loader.let_go(slot.room)
             # What the log has since is stored from here; who loads it meanwhile reads the log.
             del self._slots[name]
             self._begin(self._put_away(slot))
@@ -343,6 +345,8 @@ class Rooms:
         """Let go of a document at once; what runs for it ends in the background."""
         if self._slots.get(name) is slot:
             del self._slots[name]
+        if slot.room is not None and slot.room.failure is None:
+            self._loader.let_go(slot.room)
         self._begin(self._end(slot))
 
     @staticmethod

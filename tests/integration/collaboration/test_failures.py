@@ -397,6 +397,32 @@ async def test_client_ids_do_not_pile_up(service: rig.Replica) -> None:
     assert len(ywire.read_state_vector(doc.get_state())) <= 2
 
 
+async def test_client_ids_do_not_pile_up_while_documents_come_and_go(parts: rig.Parts) -> None:
+    """A replica goes on under the same ids in a document that it let go of meanwhile."""
+    names = ("a.txt", "b.txt")
+    async with rig.replica(parts, unload_seconds=0.05, quiet_seconds=0.05) as service:
+        for name in names:
+            await service.open(name, "")
+        for number in range(5):
+            for gone in (False, True):
+                async with asyncio.timeout(20):
+                    while (service.loaded() == 0) is not gone:
+                        await asyncio.sleep(0.05)
+            for some in (names[:1], names):  # of one document, and of two in one step
+                changes = [pb.CodeChange(name=parts.name(one), text=f"{number},") for one in some]
+                for change in changes:
+                    change.offset.start = 0
+                await service.stub.SyncCode(
+                    pb.SyncCodeRequest(instance_id="fox", changes=changes),
+                    metadata=service.metadata,
+                )
+        found = await service.get("a.txt", include_state=True)
+        doc: pycrdt.Doc = pycrdt.Doc()
+        doc.apply_update(found.state)
+        assert len(ywire.read_state_vector(doc.get_state())) <= 3
+        assert sorted(found.text.split(",")) == sorted(["", *2 * "01234"])
+
+
 async def test_many_documents_take_bounded_memory(parts: rig.Parts) -> None:
     """However many were touched, only so many stay; all of them come back."""
     async with rig.replica(parts, rooms_kept=20, quiet_seconds=0.1) as service:

@@ -19,11 +19,12 @@ from services.collaboration.history import Checkpoint, History
 from services.collaboration.loading import Loader
 from services.collaboration.log import Log
 from services.collaboration.names import Name
+from services.collaboration.rebase import Splice
 from services.collaboration.room import Limits, Room
 from services.collaboration.rooms import Rooms, _Slot
 from services.collaboration.settings import CollaborationSettings
-from services.collaboration.store import Store
-from services.collaboration.subscriber import Subscriber
+from services.collaboration.store import Record, Snapshot, Store, Summary
+from services.collaboration.subscriber import Promise, Subscriber
 
 _NAME = Name("default", "p", "a.txt")
 _LIMITS = Limits(
@@ -143,6 +144,33 @@ async def test_old_parts_that_load_are_put_together() -> None:
         after = clock.now() + datetime.timedelta(seconds=60)
         room.entered(_entry(2, large[5:], id="x", part=1, parts=2, time=after))
         assert (room.text, room.whole) == ("large", True)
+
+
+async def test_an_id_is_used_again_only_where_all_that_it_wrote_is_there() -> None:
+    """Edits of an id are numbered: a second one of the same number would be taken for the first."""
+    settings = CollaborationSettings()
+    store = Store(mongo=connectors.Mongo(settings))
+    loader = Loader(store=store, log=_log(settings), origin="here", limits=_LIMITS)
+    # Stored before it wrote, and after: of the first it may be that a replica lost the rest.
+    before, after = history.seed(""), b""
+    async with _room() as room:
+        room.edit([Splice(0, 0, "mine")], Author("ada", "Ada"), Promise())
+        room.fork().close()
+        after, written = room.state(), room.clocks()
+        for _ in range(2):
+            loader.let_go(room)
+    for state, same in ((after, True), (before, False), (after, False)):
+        summary = Summary(_NAME, "e", 0, 0, 1, 0)
+        record = Record(summary, Snapshot(1, 0, "", state, 0), "")
+        loaded = loader._room(_NAME, record, [])
+        try:
+            assert (loaded.clocks() == written) is same
+            if same:
+                loader.let_go(loaded)
+            loaded.edit([Splice(0, 0, "more ")], Author("ada", "Ada"), Promise())
+            assert (loaded.clocks().keys() == written.keys()) is same
+        finally:
+            await loaded.close()
 
 
 async def test_everybody_is_woken() -> None:
