@@ -78,6 +78,23 @@ async def test_the_newest_messages_to_an_instance_were_dropped(
             assert listener.errors == []
 
 
+async def test_earlier_messages_to_an_instance_were_dropped(
+    infrastructure: Stack, parts: rig.Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one shows it, without anybody asking: all are told, in order, each once."""
+    monkeypatch.setattr(streams, "CHECK_EVERY", 1000.0)
+    async with fleet.fleet(infrastructure, parts) as instances, instances.replica() as member:
+        ada, bob = await instances.instance("ada"), await instances.instance("bob")
+        async with fleet.listening(member, instance_id=bob, user="bob") as listener:
+            flood(infrastructure, "MESSAGES", [_told(ada, bob, n) for n in range(_SENT)])
+            await listener.heard(_PENDING)
+            assert len(listener.messages) < _SENT
+            await member.send(ada, bob, "after")
+            await listener.heard(_SENT + 1)
+            assert listener.messages == [*(f"{n}" for n in range(_SENT)), "after"]
+            assert listener.errors == []
+
+
 async def test_the_newest_edits_were_dropped(infrastructure: Stack, parts: rig.Parts) -> None:
     """Who has the document open sees all of them, though nobody edits anything after that."""
     async with rig.replica(parts, heartbeat_seconds=60.0) as service:
@@ -86,6 +103,23 @@ async def test_the_newest_edits_were_dropped(infrastructure: Stack, parts: rig.P
             ada.insert(0, "before ")
             await ada.stored()
             flood(infrastructure, log.NAME, _edits(ada.epoch, parts))
+            await ada.until(lambda: all(f"<{n}>" in ada.text for n in range(_SENT)), 15)
+            assert ada.joins == 1
+
+
+async def test_earlier_edits_were_dropped(
+    infrastructure: Stack, parts: rig.Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one shows it, without anybody asking: who has the document open sees all."""
+    monkeypatch.setattr(streams, "CHECK_EVERY", 1000.0)
+    async with rig.replica(parts, heartbeat_seconds=60.0) as service:
+        await service.open("a.txt", "")
+        async with service.editor("a.txt") as ada:
+            edits = _edits(ada.epoch, parts)
+            flood(infrastructure, log.NAME, edits[:-1])
+            await ada.until(lambda: f"<{_PENDING - 1}>" in ada.text)
+            assert f"<{_SENT - 2}>" not in ada.text
+            flood(infrastructure, log.NAME, edits[-1:])
             await ada.until(lambda: all(f"<{n}>" in ada.text for n in range(_SENT)), 15)
             assert ada.joins == 1
 
