@@ -1,8 +1,9 @@
 """Real infrastructure, once for all tests here; a project of its own for each."""
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from services.devstack.stack import Stack
 from tests.integration.collaboration import node_editor, rig
 
 
-@pytest.fixture(scope="session")
-def infrastructure() -> Iterator[Stack]:
-    """Run Valkey, NATS and the Mongo-wire server."""
+@contextlib.contextmanager
+def _running(services: Sequence[str] = (), *, gateway: bool = False) -> Iterator[Stack]:
     directory = Path(tempfile.mkdtemp(prefix="codestudio-collaboration-"))
-    stack = Stack(directory, port_offset=ports.free_offset(), services=(), gateway=False)
+    stack = Stack(
+        directory, port_offset=ports.free_offset(), services=tuple(services), gateway=gateway
+    )
     stack.up()
     try:
         yield stack
@@ -26,18 +28,24 @@ def infrastructure() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
+def infrastructure() -> Iterator[Stack]:
+    """Run Valkey, NATS and the Mongo-wire server."""
+    with _running() as stack:
+        yield stack
+
+
+@pytest.fixture
+def own_infrastructure() -> Iterator[Stack]:
+    """Run the same for one test, which may stop them."""
+    with _running() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """Run two replicas behind Envoy, with everything they stand on."""
-    directory = Path(tempfile.mkdtemp(prefix="codestudio-collaboration-"))
-    running = Stack(
-        directory, port_offset=ports.free_offset(), services=("collaboration",), gateway=True
-    )
-    running.up()
-    try:
-        yield running
-    finally:
-        running.down()
-        shutil.rmtree(directory, ignore_errors=True)
+    with _running(["collaboration"], gateway=True) as stack:
+        yield stack
 
 
 @pytest.fixture

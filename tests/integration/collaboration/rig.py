@@ -5,8 +5,10 @@ from __future__ import annotations  # the stubs' asynchronous twins exist as typ
 import contextlib
 import dataclasses
 import json
+import os
+import signal
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
@@ -191,6 +193,17 @@ async def replica(parts: Parts, **over: Any) -> AsyncIterator[Replica]:
         # Closed last: what the service says as it goes is to be heard.
         clients.push_async_callback(client.close)
         yield client
+
+
+@contextlib.contextmanager
+def hanging(stack: Stack, program: str) -> Iterator[None]:
+    """Have a program of a stack say nothing; what it is sent meanwhile, it takes after that."""
+    pid = stack.pid(program)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def new_project() -> str:

@@ -2,12 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import shutil
-import signal
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import nats
@@ -19,90 +13,9 @@ from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from services.collaboration import entry, ywire
 from services.collaboration.awareness import read
 from services.collaboration.log import NAME
-from services.devstack import ports
 from services.devstack.stack import Stack
 from tests.integration.collaboration import rig
 from tests.integration.collaboration.editor import Editor, Request
-
-
-@pytest.fixture
-def own_infrastructure() -> Iterator[Stack]:
-    """Run databases that may be stopped."""
-    directory = Path(tempfile.mkdtemp(prefix="codestudio-collaboration-"))
-    stack = Stack(directory, port_offset=ports.free_offset(), services=(), gateway=False)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-async def test_a_failed_load_is_an_error(own_infrastructure: Stack) -> None:
-    """Without its stored state, from either store, a document is not served and not stored."""
-    parts = rig.Parts(own_infrastructure, rig.new_project())
-    victims = ("mongo", "nats")
-    async with rig.replica(parts) as one:
-        for victim in victims:
-            await one.open(victim, "kept")
-            async with one.editor(victim) as ada:
-                ada.insert(4, " and more")
-                await ada.stored()
-    async with rig.replica(parts, dependency_timeout=1.0) as two:
-        for victim in victims:
-            await asyncio.to_thread(own_infrastructure.stop, victim)
-            detail = await rig.refusal(two.get(victim))
-            assert detail.code.endswith(("UNAVAILABLE", "EXCEEDED")), detail
-            bob = two.editor(victim, user="bob")
-            bob.start()
-            with pytest.raises(TimeoutError):
-                await bob.online(2.0)
-            await bob.stop()
-            assert bob.text == ""
-            await asyncio.to_thread(own_infrastructure.start, victim)
-            async with two.editor(victim, user="cyd") as cyd:
-                assert cyd.text == "kept and more"
-
-
-async def test_a_load_that_hangs(parts: rig.Parts) -> None:
-    """Other documents on the same stream go on; what came behind the join is taken after it."""
-    async with rig.replica(parts) as one:
-        await one.open("a.txt", "")
-        await one.open("b.txt", "")
-    async with rig.replica(parts) as two:
-        call = two.live.Collaborate(metadata=two.metadata)
-
-        async def join(channel: int, path: str) -> None:
-            wanted = collaborate_pb2.Join(name=parts.name(path))
-            await call.write(Request(channel=channel, join=wanted))
-
-        async def insert(channel: int, what: str) -> None:
-            doc: pycrdt.Doc = pycrdt.Doc()
-            doc.get("content", type=pycrdt.Text).insert(0, what)
-            update = collaborate_pb2.Update(update=doc.get_update(), sequence=1)
-            await call.write(Request(channel=channel, update=update))
-
-        async def answer() -> tuple[int, str | None]:
-            async with asyncio.timeout(15):
-                while (found := await call.read()).WhichOneof("message") == "heartbeat":
-                    pass
-            return found.channel, found.WhichOneof("message")
-
-        await join(1, "a.txt")
-        assert await answer() == (1, "joined")
-        database = parts.stack.pid("mongo")
-        os.kill(database, signal.SIGSTOP)
-        try:
-            await join(2, "b.txt")
-            await insert(2, "behind")
-            await insert(1, "meanwhile")
-            assert await answer() == (1, "ack")
-        finally:
-            os.kill(database, signal.SIGCONT)
-        assert [await answer(), await answer()] == [(2, "joined"), (2, "ack")]
-        call.cancel()
-        texts = [(await two.get(path)).text for path in ("a.txt", "b.txt")]
-        assert texts == ["meanwhile", "behind"]
 
 
 async def test_edits_while_nothing_can_be_stored(own_infrastructure: Stack) -> None:

@@ -193,6 +193,35 @@ async def test_too_many_documents_are_a_matter_of_time(parts: rig.Parts) -> None
         await first.close()
 
 
+async def test_a_load_that_hangs(parts: rig.Parts) -> None:
+    """A document is told of when all of it is here; what was sent meanwhile is taken then."""
+    async with rig.replica(parts) as one:
+        await one.open("a.txt", "kept")
+    async with rig.replica(parts) as two, aiohttp.ClientSession() as session:
+        doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+        doc.get("content", type=pycrdt.Text).insert(0, "behind")
+        with rig.hanging(parts.stack, "mongo"):
+            socket = await _connect(session, two)
+            await socket.send_bytes(yframes.step1(doc.get_state()))
+            await socket.send_bytes(yframes.update(doc.get_update()))
+            receiving = asyncio.create_task(socket.receive_bytes())
+            await asyncio.wait([receiving], timeout=0.5)
+            assert not receiving.done()
+        reader = ywire.Reader(await receiving)
+        assert (reader.uint(), reader.uint()) == (yframes.SYNC, yframes.STEP_1)
+        assert ywire.read_state_vector(reader.bytes())
+        # Of two who write at the beginning, either may be first.
+        whole = ("keptbehind", "behindkept")
+        async with asyncio.timeout(20):
+            while history.content(doc) not in whole:
+                reader = ywire.Reader(await socket.receive_bytes())
+                if reader.uint() == yframes.SYNC and reader.uint() != yframes.STEP_1:
+                    doc.apply_update(reader.bytes())
+            while (await two.get("a.txt")).text != history.content(doc):
+                await asyncio.sleep(0.01)
+        await socket.close()
+
+
 async def test_silence(service: rig.Replica) -> None:
     """A quiet connection says something, and asks for nothing that changed nothing."""
     async with aiohttp.ClientSession() as session:
