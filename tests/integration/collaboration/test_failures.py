@@ -73,25 +73,6 @@ async def test_a_log_that_is_gone(own_infrastructure: Stack) -> None:
             assert (await two.get("a.txt")).text == "more seed typed"
 
 
-async def test_reconnects_race_unloads(parts: rig.Parts) -> None:
-    """A document is let go and joined again all the time, and no edit vanishes."""
-    async with rig.replica(parts, unload_seconds=0.05, quiet_seconds=0.05, rooms_kept=1) as service:
-        await service.open("a.txt", "")
-        for number in range(25):
-            async with service.editor("a.txt") as ada:
-                ada.insert(len(ada.text), f"<{number}>")
-                if number % 3:
-                    await ada.stored()
-                else:
-                    await asyncio.sleep(0.01 * (number % 7))
-                    ada.insert(0, "!")
-                    await ada.stored()
-            await asyncio.sleep(0.1 * (number % 8))
-        text = (await service.get("a.txt")).text
-        assert all(text.count(f"<{number}>") == 1 for number in range(25))
-        assert text.count("!") == 9
-
-
 async def test_the_log_is_trimmed(parts: rig.Parts) -> None:
     """Behind snapshots the log is cut; what is left and the snapshot are the whole document."""
     async with rig.replica(parts, snapshot_entries=10, log_tick=0) as service:
