@@ -10,10 +10,11 @@ from typing import Any
 
 import prometheus_client
 import pycrdt
+import pytest
 import structlog.testing
 
 from services.chassis import clock, connectors
-from services.collaboration import awareness, history, presence, ywire
+from services.collaboration import awareness, history, presence, texts, ywire
 from services.collaboration.entry import Author, Entry
 from services.collaboration.history import Checkpoint, History
 from services.collaboration.loading import Loader
@@ -207,6 +208,39 @@ async def test_one_connection_speaks_for_few() -> None:
             room.say(ywire.write_uint(100) + said, ada)
             assert ada.clients == set(range(1, 17))
             assert len(room.awareness) == 16
+
+
+@pytest.mark.parametrize("times", [0, 1, 100])
+async def test_others_type_while_texts_are_compared(
+    monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """They are compared again, a few times at most; what is found is for the text as it is."""
+    compared = 0
+    loop = asyncio.get_running_loop()
+    fine = texts._fine
+    wanted = "first\n漢 new\nlast\n"
+    async with _room() as room:
+
+        async def typed() -> None:
+            room.entered(_entry(compared, _update(f"first\n漢 {compared} last\n")))
+
+        def slow(old: str, new: str) -> list[Splice]:
+            nonlocal compared
+            compared += 1
+            found = fine(old, new)
+            if compared <= times:
+                asyncio.run_coroutine_threadsafe(typed(), loop).result(20)
+            return found
+
+        monkeypatch.setattr(texts, "_fine", slow)
+        splices = await texts.LiveTexts._splices(room, wanted)
+        assert compared == min(times + 1, texts._ATTEMPTS)
+        assert room.text.count("last") == min(times, texts._ATTEMPTS)
+        content = room.text.encode()
+        for one in splices:
+            end = one.start + one.length
+            content = content[: one.start] + one.inserted.encode() + content[end:]
+        assert content.decode() == wanted
 
 
 def test_no_message_about_who_is_there_is_too_large() -> None:

@@ -1,13 +1,18 @@
 """What a folder carries, and what it leaves alone."""
 
 import asyncio
+import contextlib
+import types
 from pathlib import Path
 
 import codestudio
 import pytest
+from codestudio._folder import follower
+from codestudio._folder.files import Found
 from codestudio._folder.folder import Folder
 from codestudio._folder.owner import Told
 from codestudio._folder.project import ClientProject
+from codestudio._live import edits
 
 from tests.integration.sdk.desk import Desk
 from tests.integration.sdk.folder.side import Side, Two, until
@@ -63,6 +68,68 @@ async def test_both_edit_at_once(two: Two, desk: Desk) -> None:
         wanted = wanted.replace(f"line {n}\n", f"one {n}\n")
         wanted = wanted.replace(f"line {49 - n}\n", f"other {49 - n}\n")
     await until(lambda: one.text("a") == other.text("a") == desk.text("a") == wanted)
+
+
+async def test_saved_in_the_last_moment(two: Two, desk: Desk) -> None:
+    """What an editor saves just before others' edits take the file's place is in both as well."""
+    one, other = two
+    text = "".join(f"line {n}\n" for n in range(9))
+    one.put("a", text)
+    await until(lambda: other.text("a") == text)
+    await one.settled()
+    replace = one.folder.files.replace
+    saves = iter(("line 1\nline one\n",))
+
+    def late(path: str, new: str, expected: str | None) -> Found | Path | None:
+        for saved in saves:
+            one.put(path, text.replace("line 1\n", saved))
+        return replace(path, new, expected)
+
+    one.folder.files.replace = late  # type: ignore[method-assign]
+    other.put("a", text.replace("line 7\n", "line seven\n"))
+    wanted = text.replace("line 1\n", "line 1\nline one\n").replace("line 7\n", "line seven\n")
+    await until(lambda: one.text("a") == other.text("a") == desk.text("a") == wanted)
+    await one.settled()
+    assert next(saves, None) is None
+    assert list(one.folder.files.left_behind()) == []
+    assert not [told for side in two for told in side.told if told[0] is Told.KEPT]
+
+
+@pytest.mark.parametrize("times", [0, 2, 100])
+async def test_others_type_while_a_difference_is_looked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """It is looked for again, a few times at most, and all edits end where they belong."""
+    looked = 0
+    loop = asyncio.get_running_loop()
+    async with contextlib.AsyncExitStack() as stack:
+        one, other = [
+            await stack.enter_async_context(codestudio.AsyncClient(desk.url, token="t"))
+            for _ in range(2)
+        ]
+        mine = await stack.enter_async_context(one.documents.open("p", "a", content="one\ntwo\n"))
+        theirs = await stack.enter_async_context(other.documents.open("p", "a"))
+
+        async def typed() -> None:
+            theirs.insert(0, f"<{looked}>")
+            while mine.text != theirs.text:
+                await asyncio.sleep(0.005)
+
+        def slow(base: str, new: str, current: str) -> list[edits.Edit]:
+            nonlocal looked
+            looked += 1
+            found = edits.carried(base, new, current)
+            if looked <= times:
+                asyncio.run_coroutine_threadsafe(typed(), loop).result(20)
+            return found
+
+        monkeypatch.setattr(follower, "edits", types.SimpleNamespace(carried=slow))
+        await follower._carry(mine, "one\ntwo\n", "one\ntwo!\n")
+        assert looked == min(times + 1, follower._CARRIED)
+        others = "".join(f"<{n}>" for n in range(min(times, follower._CARRIED), 0, -1))
+        assert mine.text == f"{others}one\ntwo!\n"
+        await mine.flush()
+        assert desk.text("a") == mine.text
 
 
 @pytest.mark.parametrize("way", ["in place", "rename", "append", "unlink"])
