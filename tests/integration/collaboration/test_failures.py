@@ -14,8 +14,11 @@ from services.collaboration import entry, ywire
 from services.collaboration.awareness import read
 from services.collaboration.log import NAME
 from services.devstack.stack import Stack
+from tests import counted
 from tests.integration.collaboration import rig
 from tests.integration.collaboration.editor import Editor, Request
+
+_CHECKPOINTS = "codestudio_collaboration_snapshots_total"
 
 
 async def test_edits_while_nothing_can_be_stored(own_infrastructure: Stack) -> None:
@@ -102,7 +105,10 @@ async def test_the_log_is_trimmed(parts: rig.Parts) -> None:
 
 
 async def test_edits_out_of_order(parts: rig.Parts) -> None:
-    """An edit that comes before its predecessor is asked for again, and never half stored."""
+    """An edit that comes before its predecessor is asked for again, and never half stored.
+
+    It is acknowledged by nothing, and a checkpoint made while it waits takes none of it away.
+    """
     async with rig.replica(parts, quiet_seconds=0.2) as service:
         await service.open("a.txt", "")
         doc: pycrdt.Doc = pycrdt.Doc()
@@ -121,7 +127,7 @@ async def test_edits_out_of_order(parts: rig.Parts) -> None:
         async def answer(kind: str) -> collaborate_pb2.CollaborateResponse:
             async with asyncio.timeout(10):
                 while (found := await call.read()).WhichOneof("message") != kind:
-                    assert found.WhichOneof("message") in ("heartbeat", "update", "ack")
+                    assert found.WhichOneof("message") in ("heartbeat", "update")
             return found
 
         async def join() -> None:
@@ -130,6 +136,11 @@ async def test_edits_out_of_order(parts: rig.Parts) -> None:
             )
             await answer("joined")
 
+        async def checkpoint(before: float) -> None:
+            async with asyncio.timeout(20):
+                while counted.value(_CHECKPOINTS) == before:
+                    await asyncio.sleep(0.02)
+
         await join()
         await send(2)
         resync = await answer("resync")
@@ -137,14 +148,23 @@ async def test_edits_out_of_order(parts: rig.Parts) -> None:
         await join()
         await send(1)
         await answer("resync")
-        await join()
-        await send(0)
-        await answer("ack")
-        # Now the others fit: they were waiting, and are stored with the one they waited for.
-        assert (await service.get("a.txt")).text == "one two three"
-        await asyncio.sleep(0.6)
+        before = counted.value(_CHECKPOINTS)
+        async with service.editor("a.txt", user="bob") as bob:
+            bob.insert(0, "bob ")
+            await bob.stored()
+            await checkpoint(before)
+            assert bob.text == "bob "
+            await join()
+            before = counted.value(_CHECKPOINTS)
+            await send(0)
+            assert (await answer("ack")).ack.sequence == 1
+            # Now the others fit: they were waiting, and are stored with the one they waited for.
+            await bob.until(lambda: len(bob.text) == len("bob one two three"))
+            assert "one two three" in bob.text
+            assert (await service.get("a.txt")).text == bob.text
+        await checkpoint(before)
         async with rig.replica(parts) as two:
-            assert (await two.get("a.txt")).text == "one two three"
+            assert (await two.get("a.txt")).text == bob.text
         call.cancel()
 
 
