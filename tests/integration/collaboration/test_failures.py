@@ -227,11 +227,21 @@ async def test_cursors_of_all_are_not_a_frame_each_for_everybody(parts: rig.Part
         # Nor is anybody told again of those that stay where they are.
         for one in editors:
             one.awareness.clear()
-        moved = b"".join(ywire.write_uint(part) for part in (1, 1, moves + 1))
-        editors[0].say(moved + ywire.write_bytes(b"{}"))
+        moved, other = (
+            b"".join(ywire.write_uint(part) for part in (1, client, moves + 1))
+            + ywire.write_bytes(b"{}")
+            for client in (1, 2)
+        )
+        editors[0].say(moved)
         for one in editors[1:]:
             await one.until(lambda one=one: one.awareness)
             assert [told(one), len(one.awareness)] == [{1: moves + 1}, 1]
+            one.awareness.clear()
+        # Nor where another editor says again what it was told.
+        editors[1].say(moved)
+        editors[1].say(other)
+        for one in (editors[0], *editors[2:]):
+            await one.until(lambda one=one: told(one) == {2: moves + 1})
 
 
 async def test_an_edit_does_not_come_back_as_an_edit(parts: rig.Parts) -> None:

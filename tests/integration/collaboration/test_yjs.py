@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,13 @@ from services.chassis import authentication
 from services.collaboration import history, yframes, ywire
 from tests import counted
 from tests.integration.collaboration import rig
+from tests.integration.collaboration.editor import Editor
 from tests.integration.collaboration.node_editor import node
+from tests.integration.collaboration.process import process
 from tests.integration.config import rig as config_rig
+
+_FRAMES = "codestudio_collaboration_frames_total"
+_RESYNCS = "codestudio_collaboration_resyncs_total"
 
 
 def url(service: rig.Replica) -> str:
@@ -279,27 +285,68 @@ async def test_a_connection_ends_with_its_token(service: rig.Replica, node_folde
     assert (await service.get("a.txt")).text == "x"
 
 
+def _narrow() -> aiohttp.TCPConnector:
+    """Make connections of which the system holds little that is not read."""
+
+    def made(address: Any) -> socket.socket:
+        one = socket.socket(*address[:3])
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        return one
+
+    return aiohttp.TCPConnector(socket_factory=made)
+
+
 async def test_a_slow_reader_is_given_everything_in_the_end(parts: rig.Parts) -> None:
-    """One that does not read for a while fills no memory, and has the whole document after."""
+    """One that does not read for a while falls behind, and has the whole document after."""
     async with (
-        rig.replica(parts, backlog_bytes=20_000, flush_per_socket=0) as service,
-        aiohttp.ClientSession() as session,
+        rig.replica(parts, backlog_bytes=100_000, flush_per_socket=0) as service,
+        aiohttp.ClientSession(connector=_narrow()) as session,
     ):
         opened = await service.open("a.txt", "")
-        socket = await _connect(session, service)
+        reader = await _connect(session, service)
         async with service.editor("a.txt") as ada:
-            for number in range(200):
-                ada.insert(len(ada.text), f"{number:03}" + "x" * 10_000)
-                await asyncio.sleep(0.001)
-            await ada.stored()
+            resyncs = counted.value(_RESYNCS, why="slow")
+            sent, unsent = -1.0, 0
+            # Until the way is full, and more than what is kept for anybody has not left.
+            async with asyncio.timeout(60):
+                while unsent < 10:
+                    ada.insert(0, "x" * 50_000)
+                    await ada.stored()
+                    before, sent = sent, counted.value(_FRAMES, protocol="yjs")
+                    unsent = unsent + 1 if sent == before else 0
             doc = history.replay(history.seed("", opened.epoch), [])
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while history.content(doc) != ada.text:
-                    message = await socket.receive()
-                    reader = ywire.Reader(message.data)
-                    if reader.uint() == yframes.SYNC and reader.uint() != yframes.STEP_1:
-                        doc.apply_update(reader.bytes())
-            await socket.close()
+                    message = ywire.Reader((await reader.receive()).data)
+                    if message.uint() == yframes.SYNC and message.uint() != yframes.STEP_1:
+                        doc.apply_update(message.bytes())
+            assert counted.value(_RESYNCS, why="slow") > resyncs
+            await reader.close()
+
+
+async def test_silent_readers_fill_no_memory(parts: rig.Parts) -> None:
+    """What they lack is kept for none of them: edits cost no more memory than without them."""
+    edits, size = 300, 250_000
+    async with (
+        process(parts, backlog_bytes=500_000) as (running, service),
+        aiohttp.ClientSession(connector=_narrow()) as session,
+    ):
+        await service.open("a.txt", "")
+
+        async def grown(ada: Editor) -> int:
+            before = running.memory()
+            for _ in range(edits):
+                ada.insert(0, "x" * size)
+                ada.delete(0, size)
+                await ada.stored()
+            return running.memory() - before
+
+        async with service.editor("a.txt") as ada:
+            await grown(ada)  # what editing takes at all
+            silent = [await _connect(session, service) for _ in range(10)]
+            assert await grown(ada) < edits * size / 2
+        for one in silent:
+            await one.close()
 
 
 async def test_many_questions_have_few_answers(parts: rig.Parts) -> None:
