@@ -15,6 +15,7 @@ import nats
 import pytest
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 
+from services.chassis import cancellation
 from services.instance import stream
 from tests.integration.instance import rig
 
@@ -315,8 +316,7 @@ async def busy_stream(parts: rig.Parts, max_age: float) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        publishing.cancel()
-        await asyncio.wait([publishing])
+        await cancellation.cancel([publishing], grace=10)
         await jetstream.update_stream(before)
         await connection.close()
 

@@ -28,7 +28,7 @@ from codestudio.quota.v1 import quota_service_pb2 as pb
 from codestudio.quota.v1 import quota_service_pb2_grpc
 from redis import exceptions
 
-from services.chassis import tokens
+from services.chassis import cancellation, tokens
 from services.devstack import credentials, ports
 from services.quota.amounts import RESOURCES
 from tests.integration.quota import rig
@@ -83,6 +83,16 @@ class Service:
             os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Have it do nothing for a while."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -215,7 +225,7 @@ class Witness:
                 await self.look()
             await asyncio.sleep(0.01)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await self._client.aclose()
 
 
@@ -227,9 +237,11 @@ async def test_racers_while_everything_is_killed(
 ) -> None:
     """At every moment the ledger adds up and is within its limits; what was said stays true."""
     token = tokens.sign_service_token(keys.services_key.read_bytes(), "instance-service")
-    witness = Witness(own_valkey.url)
     options = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.port}", options=options) as channel:
+    async with (
+        grpc.aio.insecure_channel(f"127.0.0.1:{process.port}", options=options) as channel,
+        contextlib.aclosing(Witness(own_valkey.url)) as witness,
+    ):
         stub = quota_service_pb2_grpc.QuotaServiceStub(channel)
         metadata = (("authorization", f"Bearer {token}"),)
         await stub.UpdateQuota(
@@ -241,21 +253,25 @@ async def test_racers_while_everything_is_killed(
         racers = Racers(stub, token)
         watching = asyncio.create_task(witness.watch())
         racing = [asyncio.create_task(racers.race(one, listed)) for one in range(RACERS)]
-        await _kill_again_and_again(process, own_valkey, racers, watching)
-        racers.stop.set()
-        there = await asyncio.wait_for(asyncio.gather(*racing), 60)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        try:
+            await _kill_again_and_again(process, own_valkey, racers, watching)
+            racers.stop.set()
+            there = await asyncio.wait_for(asyncio.gather(*racing), 60)
+        finally:
+            await cancellation.cancel([watching, *racing], grace=10)
+        assert watching.cancelled(), watching.exception()
         # Each kind of thing has happened, or this would prove nothing.
         assert min(racers.refused, racers.unsure, witness.looks) > 20
         acknowledged = {f"i{number}" for number, is_there in enumerate(there) if is_there}
         assert set(await witness.look()) == acknowledged == set(listed.records)
-        kept = await stub.ListQuotaRepairs(pb.ListQuotaRepairsRequest(), metadata=metadata)
+        kept = await stub.ListQuotaRepairs(
+            pb.ListQuotaRepairsRequest(), metadata=metadata, timeout=20
+        )
         # Nothing was lost, so nothing had to be made anew. (Whoever was kept from releasing for
         # longer than the grace may have been helped.)
         assert {one.kind for one in kept.repairs} <= {pb.QuotaRepair.KIND_RELEASE}
 
-        held = await _lose_the_last_changes(own_valkey, witness)
+        held = await _lose_the_last_changes(process, own_valkey, witness)
         missing, extra = set(listed.records) - held, held - set(listed.records)
         assert missing, "the cut lost nothing"
         request = pb.ReconcileQuotaRequest(namespace="team")
@@ -266,7 +282,7 @@ async def test_racers_while_everything_is_killed(
                     request, metadata=metadata, timeout=20, wait_for_ready=True
                 )
         kept = await stub.ListQuotaRepairs(
-            pb.ListQuotaRepairsRequest(page_size=1000), metadata=metadata
+            pb.ListQuotaRepairsRequest(page_size=1000), metadata=metadata, timeout=20
         )
         made = {one.instance_id for one in kept.repairs if one.kind == pb.QuotaRepair.KIND_RESERVE}
         assert made == missing
@@ -274,7 +290,6 @@ async def test_racers_while_everything_is_killed(
             one.instance_id for one in kept.repairs if one.kind == pb.QuotaRepair.KIND_RELEASE
         }
         await witness.look()
-    await witness.close()
 
 
 async def _kill_again_and_again(
@@ -296,18 +311,20 @@ async def _kill_again_and_again(
         await asyncio.to_thread(victim.start) if victim is valkey else process.start()
 
 
-async def _lose_the_last_changes(valkey: Valkey, witness: Witness) -> set[str]:
+async def _lose_the_last_changes(process: Service, valkey: Valkey, witness: Witness) -> set[str]:
     """Have Valkey come back with its file cut off near the end; gives who holds something then.
 
-    The cut falls into the middle of a change, and takes a good many with it.
+    The cut falls into the middle of a change, and takes a good many with it. The service is held
+    meanwhile: it would begin to repair before anybody has looked.
     """
-    await asyncio.to_thread(valkey.kill)
-    await asyncio.to_thread(valkey.cut, 20_000)
-    await asyncio.to_thread(valkey.start)
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return set(await witness.look(lost=True))
-        except (exceptions.ConnectionError, exceptions.TimeoutError):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
+    with process.held():
+        await asyncio.to_thread(valkey.kill)
+        await asyncio.to_thread(valkey.cut, 20_000)
+        await asyncio.to_thread(valkey.start)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return set(await witness.look(lost=True))
+            except (exceptions.ConnectionError, exceptions.TimeoutError):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)

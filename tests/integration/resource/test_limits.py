@@ -18,7 +18,6 @@ from services.resource.runtimes.local import (
     prlimit,
     procfs,
     readiness,
-    victims,
     wards,
 )
 from services.resource.runtimes.local.directories import Directories
@@ -219,29 +218,21 @@ async def test_a_shells_command_is_told_why(
 ) -> None:
     """In a terminal over the limit a write fails in words, rm works, and the shell lives."""
     script = (
-        "while [ ! -e go ]; do sleep 0.05; done; "
+        "echo $$ > pid; while [ ! -e go ]; do sleep 0.05; done; "
         "head -c 100000 /dev/zero > more; echo $? > code; rm file-1; touch done; "
         "while [ ! -e on ]; do sleep 0.05; done; head -c 100000 /dev/zero > again; sleep 600"
     )
     # As in a terminal: interactive, with signals as a terminal's host leaves them.
     child = f"import subprocess\nsubprocess.run(['bash', '-ic', {script!r}], stdin=-3)\n"
     place = workspace(tmp_path, "blue")
-    await runtime.apply(rig.spec("blue", port_base, sized(storage=10 * MIB)))
-    await rig.reach(runtime, "blue", Phase.READY)
-    await runtime.stop("blue")
-    (place / "file-1").write_bytes(os.urandom(12 * MIB))
     await runtime.apply(rig.spec("blue", port_base, sized(storage=10 * MIB), CHILD=child))
     await rig.reach(runtime, "blue", Phase.READY)
+    # Until then it writes to its log, a file: over the limit that would end it.
+    await rig.until(lambda: (place / "pid").exists() and (place / "pid").read_text())
+    pid = int((place / "pid").read_text())
+    (shell,) = (one for one in rig.members(stack_id) if one.pid == pid)
+    (place / "file-1").write_bytes(os.urandom(12 * MIB))
     await told(runtime, "blue", Resource.STORAGE)
-    shells: list[procfs.Process] = []
-
-    def started() -> bool:  # the limit is seen at once, a terminal takes a moment
-        members = rig.members(stack_id)
-        shells[:] = [one for one in members if victims.name_of(one.pid) == "bash"]
-        return bool(shells)
-
-    await rig.until(started)
-    shell = shells[0]
     await rig.until(lambda: resource.prlimit(shell.pid, resource.RLIMIT_FSIZE)[0] == 0)
     (place / "go").touch()
     await rig.until((place / "done").exists)

@@ -1,10 +1,10 @@
 """Usage is sampled at its times, and told at any."""
 
 import asyncio
-import contextlib
 
 import prometheus_client
 
+from services.chassis import cancellation
 from services.resource.archive import Archive
 from services.resource.runtimes.local import LocalRuntime
 from services.resource.samples import History
@@ -49,7 +49,5 @@ async def test_who_asks_for_a_new_one_measures_no_other(
         assert found["red"].cpu_cores > 0
         assert found["red"].storage_at is not None
     finally:
-        sampling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sampling
+        await cancellation.cancel([sampling], grace=10)
         await connector.close()
