@@ -220,6 +220,30 @@ async def test_large_text(clients: list[codestudio.AsyncClient], project: str) -
             assert other.text == text
 
 
+async def test_begun_anew_while_its_editor_is_away(
+    door: Stack, clients: list[codestudio.AsyncClient], project: str
+) -> None:
+    """What was typed offline is done again in the new text; of the old one nothing comes back."""
+    direct = f"http://127.0.0.1:{door.plan.ports['collaboration']}"
+    async with clients[0].documents.open(project, "a", content="old text\n") as document:
+        document.insert(0, "older ")
+        await document.flush(20)
+        before = document.epoch
+        await asyncio.to_thread(door.stop, "envoy")
+        try:
+            await until(lambda: document.connection == "OFFLINE")
+            document.insert(len(document.text), "mine\n")
+            async with codestudio.AsyncClient(direct, token=token(door)) as other:
+                await other.documents.delete(project, "a")
+                created = await other.documents.create(project, "a", "new text\n")
+        finally:
+            await asyncio.to_thread(door.start, "envoy")
+        await document.flush(60)
+        assert document.epoch == created.epoch != before
+        assert document.text == "new text\nmine\n"
+        assert (await clients[1].documents.get(project, "a")).text == document.text
+
+
 async def test_replicas_are_killed(
     door: Stack, clients: list[codestudio.AsyncClient], project: str
 ) -> None:
