@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import codestudio
+import hypothesis
 import pytest
 
 from services.devstack import editor, ports
 from services.devstack.stack import Stack
+
+# What an example takes depends on what else the machine does, and so is no fault.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.hookimpl(optionalhook=True)

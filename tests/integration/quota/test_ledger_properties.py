@@ -171,9 +171,7 @@ def test_ledger_agrees_with_its_model(valkey: Valkey) -> None:
     """After any sequence of calls, repairs and corruptions, the ledger is what it must be."""
     stateful.run_state_machine_as_test(
         lambda: LedgerMachine(valkey.url),
-        settings=hypothesis.settings(
-            max_examples=40, stateful_step_count=30, deadline=None, derandomize=True
-        ),
+        settings=hypothesis.settings(max_examples=40, stateful_step_count=30, derandomize=True),
     )
 
 
@@ -194,7 +192,5 @@ def test_ledger_agrees_with_its_model_after_kill(own_valkey: Valkey) -> None:
     """What was answered is what there is, however often Valkey was killed in between."""
     stateful.run_state_machine_as_test(
         lambda: CrashingMachine(own_valkey),
-        settings=hypothesis.settings(
-            max_examples=12, stateful_step_count=30, deadline=None, derandomize=True
-        ),
+        settings=hypothesis.settings(max_examples=12, stateful_step_count=30, derandomize=True),
     )

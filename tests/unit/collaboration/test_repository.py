@@ -298,7 +298,8 @@ NAMES = st.text(min_size=0, max_size=40)
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(who=st.lists(st.builds(Author, NAMES.filter(bool), NAMES), min_size=1, max_size=4))
 @example(who=[Author("0", ""), Author("0", "\xa0")])

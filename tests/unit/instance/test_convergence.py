@@ -178,7 +178,7 @@ def _check(world: World, acknowledged: dict[str, str]) -> None:
         assert sorted(set(orders)) == list(dict.fromkeys(orders)), "told out of order"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(operations)
 def test_everything_converges(
     steps: list[tuple[str, str, int | None, tuple[int, str] | None]],

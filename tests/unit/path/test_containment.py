@@ -34,7 +34,7 @@ def _is_inside(disk: Disk, place: str) -> bool:
     return place == root or place.startswith(root + "/")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_links_however_made(data: st.DataObject) -> None:
     """Of any links: what is inside is found as the system finds it; nothing outside is."""

@@ -44,7 +44,7 @@ def _write(place: bytes, tree: dict[bytes, object]) -> list[tuple[bytes, ...]]:
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tree=_TREES, limit=st.integers(1, 6))
 def test_complete_and_in_order(tree: dict[bytes, object], limit: int) -> None:
     """Whatever the names and the size of pages: everything once, depth first, in byte order."""
@@ -54,7 +54,7 @@ def test_complete_and_in_order(tree: dict[bytes, object], limit: int) -> None:
         assert [each.path for each in disk.walk(limit=limit)] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tree=_TREES, data=st.data(), limit=st.integers(1, 3))
 def test_stable_while_it_changes(
     tree: dict[bytes, object], data: st.DataObject, limit: int
@@ -158,7 +158,7 @@ def test_a_linked_ignore_file_is_none(disk: Disk) -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no Git to compare with")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     tree=_TREES,
     rules=st.lists(

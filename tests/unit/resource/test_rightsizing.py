@@ -144,7 +144,7 @@ def test_followed_it_says_nothing_more(used: list[Point], limits: Limits) -> Non
     assert recommend(used, follow(limits, once), POLICY, NOW) == []
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.floats(0, 3900), st.floats(0, 7.9)), min_size=1, max_size=12),
     sizes,

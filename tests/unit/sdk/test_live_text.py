@@ -20,7 +20,7 @@ def ignore(update: bytes) -> None:
     """Take an update nobody needs."""
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TEXTS, TEXTS)
 def test_a_difference_leads_from_one_to_the_other(old: str, new: str) -> None:
     """The edits found make one text the other, fit it, stand in order, and do not touch."""
@@ -48,7 +48,7 @@ def test_a_difference_is_small(old: str, new: str, expected: list[Edit]) -> None
     assert edits.difference(old, new) == expected
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TEXTS, TEXTS, TEXTS)
 def test_rebased_edits_fit(base: str, mine: str, theirs: str) -> None:
     """Edits rebased over others fit what those made, and what either put in is in the result."""
@@ -79,7 +79,7 @@ def test_both_did_the_same() -> None:
     assert edits.merge(base, formatted, formatted + "z = 3\n") == formatted + "z = 3\n"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, st.data())
 def test_offsets_convert(text: str, data: st.DataObject) -> None:
     """Every offset converts there and back; one within a surrogate pair is refused."""
@@ -148,7 +148,7 @@ class Group:
         return applied.whole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_replicas_converge(seed: int) -> None:
     """Whatever is done in whatever order, all end in one text, and know it without asking."""
@@ -167,7 +167,7 @@ def test_replicas_converge(seed: int) -> None:
         replica.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_places_are_found_again(seed: int) -> None:
     """A place named in one replica is found at the same offset in another, of any characters."""
@@ -247,7 +247,7 @@ def test_what_is_no_text_is_refused() -> None:
     assert replica.text == str(replica._text) == ""
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=60))
 def test_hostile_bytes(data: bytes) -> None:
     """Bytes from the network are read or refused, and never read past."""
