@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.stack,
     pytest.mark.editor,
     pytest.mark.browser,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(300),
     browser.needs_chromium,
 ]
 
@@ -27,7 +27,7 @@ async def test_session_survives(stack: Stack, client: codestudio.AsyncClient) ->
     file = stack.layout.instances / instance.id / "workspace" / "notes.txt"
     file.write_text("")
     async with browser.opened() as page:
-        await page.goto(await instance.open_url())
+        await page.goto(await instance.open_url(), wait_until="commit")
         await browser.open_file(page, "notes.txt")
         typed = ""
         for moment in ("before ", "during ", "after"):

@@ -12,8 +12,12 @@ import redis.asyncio
 
 from services.devstack.stack import Stack
 
-HEAL_SECONDS = 30.0
-"""The promise: within this, everything answers again and every instance is as asked."""
+HEAL_SECONDS = 90.0
+"""Within this, everything answers again and every instance is as asked.
+
+The promise is 30 seconds on a machine with nothing else to do; here all programs may start
+together while other tests keep every core busy.
+"""
 
 _STEP = 0.25
 
@@ -56,18 +60,18 @@ async def _violations(
 
 def _processes(stack: Stack, running: set[str]) -> list[str]:
     """Every running instance has one editor; nobody else has any."""
-    found = collections.Counter(_owners(stack))
+    found = collections.Counter(editors(stack).values())
     wrong = [f"{name} has {found[name]} editors" for name in running if found[name] != 1]
     return wrong + [f"an editor of {name} is left over" for name in found.keys() - running]
 
 
-def _owners(stack: Stack) -> list[str]:
-    """Name the instance of each editor's first process."""
-    owners = []
+def editors(stack: Stack) -> dict[int, str]:
+    """Give the first process of each editor, and its instance; what they start comes and goes."""
+    owners = {}
     for process in stack.editors():
         try:
             if process.pid == os.getsid(process.pid):
-                owners.append(process.environ()["CODESTUDIO_INSTANCE_ID"])
+                owners[process.pid] = process.environ()["CODESTUDIO_INSTANCE_ID"]
         except (psutil.NoSuchProcess, ProcessLookupError):
             continue
     return owners

@@ -29,7 +29,7 @@ async def test_sign_in_and_edit(stack: Stack, client: codestudio.AsyncClient) ->
         await expect(page.locator("body")).to_contain_text(re.compile("sign", re.IGNORECASE))
         link = await instance.open_url()
         await page.goto(f"{stack.plan.gateway_url}/")
-        await page.goto(link)
+        await page.goto(link, wait_until="commit")
         await browser.open_file(page, "hello.txt")
         await browser.type_and_save(page, ", world")
         await browser.saved(file, "hello, world")

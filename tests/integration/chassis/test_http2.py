@@ -160,7 +160,7 @@ async def test_compression_is_refused(served: Served) -> None:
 
 async def test_deadline(served: Served) -> None:
     """A call that takes too long is ended on both sides."""
-    call = served.call("Wait", timeout=0.5)
+    call = served.call("Wait", timeout=3)
     assert await call.read() == b"here"
     assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     await asyncio.wait_for(served.cancelled.wait(), 5)
@@ -302,14 +302,14 @@ async def test_a_peer_that_vanished_is_found(
 ) -> None:
     """One that answers no ping is gone, whatever TCP believes; one that does stays."""
     monkeypatch.setattr(connection, "_PING_EVERY", 0.2)
-    monkeypatch.setattr(connection, "_PING_PATIENCE", 0.3)
+    monkeypatch.setattr(connection, "_PING_PATIENCE", 3.0)
     call = served.call("Echo")
     await call.write(b"a")
     assert await call.read() == b"a"
     async with _connected(served) as (reader, writer):
         writer.write(_PREFACE + _frame(_SETTINGS, b""))
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while await reader.read(1000):
                     pass
     await asyncio.sleep(1.0)

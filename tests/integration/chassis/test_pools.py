@@ -142,6 +142,7 @@ async def test_unused_connections_are_closed(keys: parts.Keys, own_valkey: Valke
             keys,
             redis_url=own_valkey.url,
             redis_pool_min=2,
+            dependency_timeout=30.0,
             redis_pool_idle_timeout=0.3,
             redis_pool_reap_interval=0.05,
         )
@@ -149,14 +150,16 @@ async def test_unused_connections_are_closed(keys: parts.Keys, own_valkey: Valke
     await connector.start()
     try:
         await asyncio.wait_for(connector.wait_ready(), 10)
-        await asyncio.gather(*(connector.client.blpop(["none"], timeout=0.05) for _ in range(8)))
+        rush = asyncio.gather(*(connector.client.blpop(["some"], timeout=20) for _ in range(8)))
         with sync_redis.Redis.from_url(own_valkey.url, decode_responses=True) as other:
 
             def open_ones() -> int:
                 clients = other.client_list()
                 return sum(one["name"] == "instance-service" for one in clients)
 
-            assert open_ones() == 8
+            await parts.until(lambda: open_ones() == 8)
+            other.rpush("some", *range(8))
+            await rush
             await parts.until(lambda: open_ones() == 2)
             await asyncio.sleep(0.5)
             assert open_ones() == 2

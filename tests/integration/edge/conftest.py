@@ -40,9 +40,19 @@ async def api(door: Door) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def edge_process(door: Door, valkey: Valkey) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+def access_fresh_seconds() -> float:
+    """Give how long edge uses an answer unasked; a test may have it longer."""
+    return 0.5
+
+
+@pytest.fixture
+async def edge_process(
+    door: Door, valkey: Valkey, access_fresh_seconds: float
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Run edge; gives what stops it."""
-    settings = EdgeSettings(**door.settings("edge", redis_url=valkey.url, access_fresh_seconds=0.5))
+    settings = EdgeSettings(
+        **door.settings("edge", redis_url=valkey.url, access_fresh_seconds=access_fresh_seconds)
+    )
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(lifecycle.running(settings, edge.compose(settings)))
         yield stack.aclose

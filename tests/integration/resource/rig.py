@@ -87,7 +87,7 @@ async def running(
 
 async def reach(runtime: LocalRuntime, name: str, *phases: Phase) -> Workload:
     """Wait until a workload is in one of the phases; gives it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with runtime.changes.watch() as watcher:
             while True:
                 workload = runtime.get(name)
