@@ -5,10 +5,12 @@ epoch's. What a Yjs editor sends names all clients whose edits it holds: so one 
 from before the document was deleted and begun anew is known by who began that.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable
 
 from services.chassis import errors
+from services.collaboration.names import Name
 
 _FIRST = 0x1C0DE5
 """The upper 21 bits of the ids of those who begin histories. The 53 bits of other clients are
@@ -32,21 +34,11 @@ def check(clients: Iterable[int], epoch: str) -> None:
             raise mismatch(epoch)
 
 
-def check_epoch(held: str, epoch: str) -> None:
-    """Pass somebody who holds an epoch, or none.
-
-    Raises:
-        errors.FailedPrecondition: He holds another one (EPOCH_MISMATCH).
-    """
-    if held and held != epoch:
-        raise mismatch(epoch)
-
-
-def mismatch(epoch: str) -> errors.FailedPrecondition:
-    """Return what is told to somebody who holds another history than an epoch's."""
+def mismatch(epoch: str, name: Name | None = None) -> errors.FailedPrecondition:
+    """Return what is told to somebody who holds another history of a document than an epoch's."""
     return errors.FailedPrecondition(
         "EPOCH_MISMATCH",
-        "You hold another history of this document: take the new state, and apply your own "
-        "changes again as text",
-        metadata={"epoch": epoch},
+        f"You hold another history of {name.path if name else 'this document'}: take the new "
+        "state, and apply your own changes again as text",
+        metadata={"epoch": epoch, **(dataclasses.asdict(name) if name else {})},
     )

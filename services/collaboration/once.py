@@ -19,6 +19,7 @@ from services.collaboration import outcomes
 from services.collaboration.log import Log
 from services.collaboration.names import Name
 from services.collaboration.outcomes import KEPT, Outcomes
+from services.collaboration.room import deleted
 from services.collaboration.rooms import Rooms
 from services.collaboration.syncing import Order, Result, Syncing
 
@@ -88,23 +89,27 @@ class Once:
             order, request=hashlib.sha256(order.request.encode()).hexdigest()
         )
         key = outcomes.note_key(order.request)
-        places = await self._places(order)
+        try:
+            state = await self._state(order)
+        except errors.DomainError:
+            # A document that was deleted since has had its edits all the same.
+            if (answer := await self._answered(key, fingerprint)) is not None:
+                return answer
+            raise
         stream = self._log.identity
-        note, latest = self._note(fingerprint, stream, places)
+        note, latest = self._note(fingerprint, stream, state)
         until = time.monotonic() + _WAIT
         while not await self._redis.client.set(key, note, nx=True, ex=KEPT):
             text = await self._redis.client.get(key)
             if text is None:
                 continue
             kept: dict[str, Any] = json.loads(text)
-            if kept["of"] != fingerprint:
-                raise _reused()
-            if "results" in kept:
-                return [_result(one) for one in kept["results"]]
+            if (answer := _answer(kept, fingerprint)) is not None:
+                return answer
             if time.monotonic() < until:
                 await asyncio.sleep(_LOOK_EVERY)
                 continue
-            stored = await self._stored(order, kept["places"])
+            stored = await self._stored(order, kept)
             if len(stored) == len(order.names):
                 return await self._keep(key, fingerprint, _recovered(order, stored))
             if time.time() - kept["began"] < self._unsettled:
@@ -116,7 +121,7 @@ class Once:
                 raise _unknown(request_id)
             # What is not stored now never will be. Of several that find this, one goes on; its
             # note keeps the places of before, from which what is stored can be found again.
-            note, latest = self._note(fingerprint, began_in, kept["places"])
+            note, latest = self._note(fingerprint, began_in, kept)
             if await self._replace(keys=[key], args=[text, note]):
                 order = dataclasses.replace(order, latest=latest)
                 return await self._carry_out(order, key, note, fingerprint, stored)
@@ -149,16 +154,25 @@ class Once:
         results = [next(old if one.name in stored else new) for one in order.changes]
         return await self._keep(key, fingerprint, results)
 
-    async def _places(self, order: Order) -> dict[str, int]:
-        """Return where the log of each document stands."""
-        found = {}
+    async def _answered(self, key: str, fingerprint: str) -> list[Result] | None:
+        text = await self._redis.client.get(key)
+        return _answer(json.loads(text), fingerprint) if text is not None else None
+
+    async def _state(self, order: Order) -> dict[str, dict[str, Any]]:
+        """Return where the log of each document stands, and its epoch."""
+        places, epochs = {}, {}
         for name in order.names:
             async with self._rooms.holding(name) as room:
-                found[name.key] = room.history.sequence
-        return found
+                places[name.key], epochs[name.key] = room.history.sequence, room.epoch
+        return {"places": places, "epochs": epochs}
 
-    async def _stored(self, order: Order, places: Mapping[str, int]) -> dict[Name, int]:
-        """Look which documents have an order's edits, and at which revision at most."""
+    async def _stored(self, order: Order, note: Mapping[str, Any]) -> dict[Name, int]:
+        """Look which documents have an order's edits, and at which revision at most.
+
+        Raises:
+            errors.NotFound: They are in one that was deleted since.
+        """
+        places, epochs = note["places"], note.get("epochs", {})
         found = set()
         for name in order.names:
             last = await self._log.last(name)
@@ -173,13 +187,15 @@ class Once:
         for name in order.names:
             if name.key in found:
                 async with self._rooms.holding(name) as room:
+                    if epochs.get(name.key, room.epoch) != room.epoch:
+                        raise deleted(name)
                     revisions[name] = room.revision
         return revisions
 
     @staticmethod
-    def _note(fingerprint: str, stream: str, places: Mapping[str, int]) -> tuple[str, float]:
+    def _note(fingerprint: str, stream: str, state: Mapping[str, Any]) -> tuple[str, float]:
         """Return a note, and when at the latest its edits are made, by the monotonic clock."""
-        note = {"of": fingerprint, "began": time.time(), "stream": stream, "places": places}
+        note = {**state, "of": fingerprint, "began": time.time(), "stream": stream}
         return json.dumps(note), time.monotonic() + _PREPARE
 
     async def _keep(
@@ -198,6 +214,13 @@ def _recovered(order: Order, stored: Mapping[Name, int]) -> list[Result]:
         for one in order.changes
         if one.name in stored
     ]
+
+
+def _answer(kept: Mapping[str, Any], fingerprint: str) -> list[Result] | None:
+    """Return the answer that a note keeps; None where there is none yet."""
+    if kept["of"] != fingerprint:
+        raise _reused()
+    return [_result(one) for one in kept["results"]] if "results" in kept else None
 
 
 def _result(kept: Mapping[str, Any]) -> Result:

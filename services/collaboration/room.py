@@ -398,6 +398,8 @@ class Room:
             return
         self.failure = error
         self._outbox.abandon(error)
+        # What is expected may come yet, or not: its client is used no more.
+        self._apart_id = 0 if self._expected else self._apart_id
         expected, self._expected = self._expected, {}
         for receipt in expected.values():
             receipt.failed(error)

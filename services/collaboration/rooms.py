@@ -9,7 +9,7 @@ import nats.errors
 import structlog
 
 from services.chassis import cancellation, errors
-from services.collaboration import history, measures
+from services.collaboration import epochs, history, measures
 from services.collaboration.entry import Entry
 from services.collaboration.history import Checkpoint
 from services.collaboration.loading import Loader
@@ -88,33 +88,54 @@ class Rooms:
         return [slot.room for slot in self._slots.values() if slot.room is not None]
 
     @contextlib.asynccontextmanager
-    async def holding(self, name: Name) -> AsyncIterator[Room]:
+    async def holding(self, name: Name, epoch: str = "") -> AsyncIterator[Room]:
         """Give a document, loading it if need be; it stays in memory meanwhile.
 
+        Args:
+            name: Which.
+            epoch: That of the history the caller holds; empty for none.
+
         Raises:
+            errors.FailedPrecondition: It has another history now (EPOCH_MISMATCH).
             loading.NotOpened: There is none.
             errors.Unavailable: It cannot be loaded right now.
             errors.ResourceExhausted: Too many are open (TOO_MANY_DOCUMENTS).
             errors.FailedPrecondition: Live editing is switched off (COLLABORATION_DISABLED).
         """
-        room = await self.hold(name)
+        room = await self.hold(name, epoch)
         try:
             yield room
         finally:
             self.release(room)
 
-    def held(self, name: Name) -> Room | None:
-        """Hold a document as `hold` does, if it is in memory; None if it has to be loaded."""
+    def held(self, name: Name, epoch: str = "") -> Room | None:
+        """Hold a document as `hold` does, if that takes no waiting; else None."""
         if not self._enabled():
             raise _disabled()
         room = self.loaded(name)
-        if room is None or room.failure is not None:
+        if room is None or room.failure is not None or epoch not in ("", room.epoch):
             return None
         room.holders += 1
         return room
 
-    async def hold(self, name: Name) -> Room:
+    async def hold(self, name: Name, epoch: str = "") -> Room:
         """Give a document that stays in memory until it is released; see `holding`."""
+        room = await self._hold(name)
+        if epoch in ("", room.epoch):
+            return room
+        try:
+            record = await self._store.find(name)
+            if record is not None and record.summary.epoch == epoch:
+                raise errors.Unavailable(
+                    "DOCUMENT_BUSY",
+                    f"{name.path} was begun anew just now, and not everybody has heard of it yet; "
+                    "try again",
+                )
+            raise epochs.mismatch(room.epoch, name)
+        finally:
+            self.release(room)
+
+    async def _hold(self, name: Name) -> Room:
         if (room := self.held(name)) is not None:
             return room
         slot = self._slots.get(name)
@@ -265,7 +286,7 @@ class Rooms:
             namespace: Whose document gives way; None for anybody's.
         """
         unused = [
-            (slot.room.history.entries_since > 0, slot.room.used_at, name)
+            (_unstored(slot.room), slot.room.used_at, name)
             for name, slot in self._slots.items()
             if slot.room is not None
             and namespace in (None, name.namespace)
@@ -318,11 +339,15 @@ class Rooms:
             slot.storing = False
 
     async def _store_snapshot(self, room: Room) -> None:
+        if room.failure is not None:
+            # The log that its place is in may be gone.
+            return
         if not room.whole:
             # The first part of a large entry came while this waited for its turn: a snapshot
             # now would lie behind it, and the entry would be lost.
             return
         latest, updates, revision, sequence = room.history.fold()
+        stream = self._log.identity
         # Whoever stored entries stores the snapshot; the others only forget what it covers.
         mine, room.wrote = room.wrote or not room.holders, False
         try:
@@ -330,8 +355,8 @@ class Rooms:
                 state, length = history.compact(latest.state, updates)
             else:
                 state, length = await asyncio.to_thread(history.compact, latest.state, updates)
-            if mine:
-                snapshot = Snapshot(revision, sequence, self._log.identity, state, length)
+            if mine and room.failure is None:
+                snapshot = Snapshot(revision, sequence, stream, state, length)
                 if await self._store.save(room.name, room.epoch, snapshot, room.updated_at):
                     measures.SNAPSHOTS.inc()
                     # One snapshot behind: whoever reads the old one at this moment still can.
@@ -360,6 +385,11 @@ class Rooms:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _unstored(room: Room) -> bool:
+    """Tell whether a snapshot is to be stored before a document is let go of."""
+    return room.failure is None and room.history.entries_since > 0
 
 
 def _disabled() -> errors.FailedPrecondition:

@@ -13,7 +13,6 @@ from services.chassis import authentication, cancellation, errors, identity, lif
 from services.chassis.validation import Violations
 from services.collaboration import (
     access,
-    epochs,
     frames,
     joining,
     measures,
@@ -272,7 +271,7 @@ class Session:
                     channel.room.say(request.awareness.update, channel.subscriber)
             elif kind == "join":
                 name = self._named(number, request.join)
-                if (room := self._rooms.held(name)) is not None:
+                if (room := self._rooms.held(name, request.join.epoch)) is not None:
                     self._join(number, request.join, room)
                 else:
                     self._joining.begin(request, self._take)
@@ -321,7 +320,6 @@ class Session:
     def _join(self, number: int, join: collaborate_pb2.Join, room: Room) -> None:
         """Join a document that is held."""
         try:
-            epochs.check_epoch(join.epoch, room.epoch)
             missing = room.missing(join.state_vector)
             channel = _Channel(
                 number,
@@ -360,7 +358,7 @@ class Session:
 
     async def _load(self, number: int, join: collaborate_pb2.Join) -> None:
         async with self._loads:
-            room = await self._rooms.hold(self._named(number, join))
+            room = await self._rooms.hold(self._named(number, join), join.epoch)
             try:
                 await self._answerable()
             except BaseException:

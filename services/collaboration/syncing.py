@@ -18,7 +18,7 @@ import pycrdt
 
 from services.chassis import context, errors
 from services.chassis.validation import Violations
-from services.collaboration import epochs, history, rebase, segments, text
+from services.collaboration import history, rebase, segments, text
 from services.collaboration.entry import Author
 from services.collaboration.history import TooOld
 from services.collaboration.names import Name
@@ -168,7 +168,9 @@ class Syncing:
         wrong.check()
         async with contextlib.AsyncExitStack() as held, asyncio.timeout(context.timeout()):
             rooms = {
-                name: await held.enter_async_context(self._rooms.holding(name))
+                name: await held.enter_async_context(
+                    self._rooms.holding(name, of_document[name][0].epoch)
+                )
                 for name in order.names
             }
             several = len(rooms) > 1
@@ -177,8 +179,6 @@ class Syncing:
                     # In order of name, so that no two wait for each other.
                     await held.enter_async_context(room.apart)
             for name, room in rooms.items():
-                for change in of_document[name]:
-                    epochs.check_epoch(change.epoch, room.epoch)
                 await _catch_up(room, of_document[name])
             if several:
                 plans, drafts, stands = await self._made_apart(rooms, of_document, order, wrong)
@@ -251,13 +251,14 @@ class Syncing:
 
 def _by_document(changes: Sequence[Change], wrong: Violations) -> dict[Name, list[Change]]:
     found: dict[Name, list[Change]] = {}
+    same = "must be the same for all changes of a document"
     for change in changes:
         some = found.setdefault(change.name, [])
         some.append(change)
         if change.base != some[0].base:
-            wrong.add(
-                f"{change.field}.base_revision", "must be the same for all changes of a document"
-            )
+            wrong.add(f"{change.field}.base_revision", same)
+        if change.epoch != some[0].epoch:
+            wrong.add(f"{change.field}.epoch", same)
     return found
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -220,10 +220,15 @@ async def refusal(call: Any) -> error_pb2.ErrorDetail:
     return found
 
 
-async def forget_results(stack: Stack) -> None:
-    """Forget what became of every request, as if their answers had been lost."""
+async def forget_results(stack: Stack, epochs: Mapping[str, str] | None = None) -> None:
+    """Forget what became of every request, as if their answers had been lost.
+
+    Args:
+        stack: Where.
+        epochs: Of documents, by their keys, as they were then.
+    """
     async with redis.Redis.from_url(stack.plan.redis_url) as client:
         async for key in client.scan_iter("sync_request:*"):
             kept = json.loads(await client.get(key))
-            note = {"of": kept["of"], "began": 0, "places": {}}
+            note = {"of": kept["of"], "began": 0, "places": {}, "epochs": epochs or {}}
             await client.set(key, json.dumps(note))

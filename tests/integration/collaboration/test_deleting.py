@@ -1,15 +1,18 @@
 """DeleteDocument: gone everywhere, once, and never merged with what comes after it."""
 
 import asyncio
+import functools
 
 import grpc
 import nats
 import pytest
+from codestudio.collaboration.v1 import collaborate_pb2
 from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 
 from services.chassis import connectors
 from services.collaboration import entry, log, names
 from services.collaboration.log import NAME
+from services.collaboration.rooms import Rooms
 from tests.integration.collaboration import rig
 
 _CROSSED = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE)
@@ -43,6 +46,44 @@ async def test_gone_on_every_replica(parts: rig.Parts) -> None:
         assert (again.revision, again.length) == (1, 4)
         assert (await one.get("a.txt")).text == "new\n"
         assert await paths(one) == ["a.txt"]
+
+
+async def test_a_replica_that_has_yet_to_hear_of_it(
+    parts: rig.Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not take who holds the newer history for one who holds an older one."""
+    late: list[tuple[Rooms, entry.Entry]] = []
+    entered = Rooms.entered
+
+    def take(rooms: Rooms, one: entry.Entry) -> None:
+        late.append((rooms, one)) if one.deleted else entered(rooms, one)
+
+    monkeypatch.setattr(Rooms, "entered", take)
+    async with rig.replica(parts) as one, rig.replica(parts) as two:
+        first = await one.open("a.txt", "old\n")
+        await two.get("a.txt")
+        await delete(one)
+        now = await one.open("a.txt", "new\n")
+        for held, code in ((now.epoch, "DOCUMENT_BUSY"), ("unknown", "EPOCH_MISMATCH")):
+            change = pb.CodeChange(name=parts.name("a.txt"), text="x", epoch=held)
+            change.offset.start = 0
+            order = pb.SyncCodeRequest(instance_id="fox", changes=[change])
+            sync = functools.partial(two.stub.SyncCode, order, metadata=two.metadata, timeout=20)
+            assert (await rig.refusal(sync())).code == code
+            call = two.raw()
+            join = collaborate_pb2.Join(name=parts.name("a.txt"), epoch=held)
+            request = collaborate_pb2.CollaborateRequest(channel=1, join=join)
+            await call.write(request.SerializeToString())
+            answer = collaborate_pb2.CollaborateResponse.FromString(await call.read())
+            assert answer.error.code == code
+            call.cancel()
+        assert (await two.get("a.txt")).epoch == first.epoch
+        while late:
+            entered(*late.pop())
+        assert (await two.get("a.txt")).text == "new\n"
+        order.changes[0].epoch = now.epoch
+        await sync()
+        assert (await one.get("a.txt")).text == "xnew\n"
 
 
 async def test_the_log_of_what_is_gone_is_cut(parts: rig.Parts) -> None:

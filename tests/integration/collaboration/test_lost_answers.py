@@ -89,6 +89,27 @@ async def test_an_edit_of_which_a_part_is_stored(
     assert (await service.get("a.txt")).text == "once"
 
 
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_document_was_deleted_since(service: rig.Replica, *, anew: bool) -> None:
+    """A kept answer is given again; a lost one would speak of a document that is gone."""
+    name = service.parts.name("a.txt")
+    first = await service.open("a.txt", "")
+    lost = Lost(service.parts)
+    answer = await lost.again(service)
+    delete = pb.DeleteDocumentRequest(name=name)
+    await service.stub.DeleteDocument(delete, metadata=service.metadata, timeout=20)
+    if anew:
+        await service.open("a.txt", "anew")
+    again = await lost.again(service)
+    assert again.results == answer.results
+    key = f"{name.namespace}/{name.project}/{name.path}"
+    await rig.forget_results(service.parts.stack, {key: first.epoch})
+    detail = await rig.refusal(lost.again(service))
+    assert detail.code == ("DOCUMENT_DELETED" if anew else "DOCUMENT_NOT_FOUND")
+    if anew:
+        assert (await service.get("a.txt")).text == "anew"
+
+
 @pytest.mark.parametrize("others", [(), ("b.txt",)])
 async def test_an_edit_that_changed_nothing_has_happened_too(
     service: rig.Replica, others: tuple[str, ...]

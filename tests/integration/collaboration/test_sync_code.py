@@ -291,6 +291,10 @@ async def test_a_base_of_another_epoch(service: rig.Replica) -> None:
         for changes in ([old], [at("b.txt", 0, 0, "x"), old]):
             detail = await rig.refusal(sync(service, *map(dict, changes)))
             assert (detail.code, detail.metadata["epoch"]) == ("EPOCH_MISMATCH", now)
+            assert detail.metadata["path"] == "a.txt"
+    both = at("a.txt", 0, 1, ""), {**at("a.txt", 1, 1, ""), "epoch": now}
+    detail = await rig.refusal(sync(service, *map(dict, both)))
+    assert [one.field for one in detail.violations] == ["changes[1].epoch"]
     await sync(service, {**at("a.txt", 0, 2, "", base=1), "epoch": now})
     assert (await service.get("a.txt")).text == " the other"
     assert (await service.get("b.txt")).text == "beside"

@@ -1,6 +1,8 @@
 """Envoy, edge, a Valkey and an Instance service; and an editor that tells what it is sent."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -104,6 +106,48 @@ async def editor() -> AsyncIterator[Editor]:
     running.port = runner.addresses[0][1]
     yield running
     await runner.cleanup()
+
+
+class Tired:
+    """An editor that closes connections when the next request is on its way already."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.ended: asyncio.Queue[float] = asyncio.Queue()
+        """For each connection that was closed on it, how many seconds it had been quiet."""
+        self._open: set[asyncio.StreamWriter] = set()
+        self._doomed: set[asyncio.StreamWriter] = set()
+
+    def doom(self) -> int:
+        """Close each connection there is at its next request; gives how many there are."""
+        self._doomed = set(self._open)
+        return len(self._doomed)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        with contextlib.suppress(asyncio.CancelledError), contextlib.closing(writer):
+            while True:
+                quiet = time.monotonic()
+                try:
+                    await reader.readuntil(b"\r\n\r\n")
+                except asyncio.IncompleteReadError:
+                    self.ended.put_nowait(time.monotonic() - quiet)
+                    break
+                if writer in self._doomed:
+                    break
+                await asyncio.sleep(
+                    0.05
+                )  # so that what is asked at once has connections of its own
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+        self._open.discard(writer)
+
+
+@pytest.fixture
+async def tired() -> AsyncIterator[Tired]:
+    running = Tired()
+    async with await asyncio.start_server(running.serve, "127.0.0.1", 0) as server:
+        running.port = server.sockets[0].getsockname()[1]
+        yield running
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pycrdt
 import pytest
 import structlog.testing
 
-from services.chassis import clock, connectors
+from services.chassis import clock, connectors, errors
 from services.collaboration import awareness, history, presence, texts, ywire
 from services.collaboration.entry import Author, Entry
 from services.collaboration.history import Checkpoint, History
@@ -42,9 +42,8 @@ def _log(settings: CollaborationSettings) -> Log:
     return Log(nats=connectors.Nats(settings), origin="here", timeout=1.0)
 
 
-@contextlib.asynccontextmanager
-async def _room(**limits: int) -> AsyncIterator[Room]:
-    room = Room(
+def _new_room(**limits: int) -> Room:
+    return Room(
         name=_NAME,
         epoch="e",
         created_at=0,
@@ -54,6 +53,11 @@ async def _room(**limits: int) -> AsyncIterator[Room]:
         origin="here",
         limits=dataclasses.replace(_LIMITS, **limits),
     )
+
+
+@contextlib.asynccontextmanager
+async def _room(**limits: int) -> AsyncIterator[Room]:
+    room = _new_room(**limits)
     try:
         yield room
     finally:
@@ -172,6 +176,32 @@ async def test_an_id_is_used_again_only_where_all_that_it_wrote_is_there() -> No
             assert (loaded.clocks().keys() == written.keys()) is same
         finally:
             await loaded.close()
+
+
+async def test_of_a_room_that_failed_nothing_is_stored_or_remembered() -> None:
+    """Its log may be gone, and what it expected may come yet, under an id that is used no more."""
+    settings = CollaborationSettings()
+    log = _log(settings)
+    store = Store(mongo=connectors.Mongo(settings))
+    loader = Loader(store=store, log=log, origin="here", limits=_LIMITS)
+    rooms = Rooms(store=store, log=log, loader=loader, settings=settings, enabled=lambda: True)
+    room = _new_room()
+    fork = room.fork()
+    late = fork.edit([Splice(0, 0, "late")])
+    fork.close()
+    room.entered(_entry(1, late))
+    room.edit([Splice(0, 0, "mine")], Author("ada", "Ada"), Promise())
+    assert len(room.clocks()) == 2
+    room.expect("another", Promise())
+    room.fail(errors.Unavailable("LOG_LOST", "lost"))
+    slot = rooms._slots[_NAME] = _Slot()
+    slot.room = room
+    await rooms._snapshot(slot, room)
+    assert len(room.clocks()) == 1
+    assert rooms._evict()  # which closes it
+    await asyncio.gather(*rooms._background)
+    assert loader._clocks == {}
+    assert room.history.entries_since == 1
 
 
 async def test_everybody_is_woken() -> None:
