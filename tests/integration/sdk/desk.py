@@ -7,10 +7,9 @@ and nothing else: no log, no store, no Envoy. The real service is tested with th
 
 import asyncio
 import dataclasses
-import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -24,7 +23,8 @@ from codestudio.collaboration.v1 import (
 from codestudio.common.v1 import error_pb2, stream_pb2
 from google.protobuf import empty_pb2
 
-Value = TypeVar("Value")
+from tests.integration.sdk.threaded import Threaded, Value
+
 Response = collaborate_pb2.CollaborateResponse
 
 
@@ -51,10 +51,11 @@ class Seat:
     out: "asyncio.Queue[Response | None]"
 
 
-class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
-    """The service; runs on a thread of its own so that any client can use it."""
+class Desk(Threaded, collaboration_service_pb2_grpc.CollaborationServiceServicer):
+    """The service."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.documents: dict[str, Kept] = {}
         self.acknowledges = True
         self.viewers = False
@@ -67,33 +68,8 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
         self.heard: list[collaborate_pb2.CollaborateRequest] = []
         self._seats: set[Seat] = set()
         self._outs: set[asyncio.Queue[Response | None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._server: grpc.aio.Server | None = None
-        self.port = 0
 
     # The test's side.
-
-    def start(self) -> None:
-        """Serve; on the port of before, if there was one."""
-        if not self._thread.is_alive():
-            self._thread.start()
-        self._run(self._start())
-
-    def stop(self) -> None:
-        """Stop serving, as a gateway that dies."""
-        self._run(self._stop())
-
-    def close(self) -> None:
-        """Stop for good."""
-        self.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def text(self, path: str) -> str:
         """Give the text of a document."""
@@ -277,23 +253,13 @@ class Desk(collaboration_service_pb2_grpc.CollaborationServiceServicer):
             role=document_pb2.ROLE_VIEWER if self.viewers else document_pb2.ROLE_EDITOR,
         )
 
-    async def _start(self) -> None:
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        collaboration_service_pb2_grpc.add_CollaborationServiceServicer_to_server(
-            self, self._server
-        )
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
-        await self._server.start()
+    def _register(self, server: grpc.aio.Server) -> None:
+        collaboration_service_pb2_grpc.add_CollaborationServiceServicer_to_server(self, server)
 
     async def _stop(self) -> None:
-        if self._server is not None:
-            for out in self._outs:
-                out.put_nowait(None)
-            await self._server.stop(0)
-            self._server = None
-
-    def _run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+        for out in self._outs:
+            out.put_nowait(None)
+        await super()._stop()
 
 
 def _key(name: document_pb2.DocumentName) -> str:

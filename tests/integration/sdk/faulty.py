@@ -1,19 +1,18 @@
-"""A real gRPC server on a thread of its own, whose faults a test can choose."""
+"""A real gRPC server whose faults a test can choose."""
 
 import asyncio
 import dataclasses
-import threading
 from collections import defaultdict
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
-import grpc.aio
 from codestudio.common.v1 import error_pb2
 from google.rpc import status_pb2
 
+from tests.integration.sdk.threaded import Threaded
+
 TOKEN = "the-token"
-Value = TypeVar("Value")
 
 
 @dataclasses.dataclass
@@ -27,47 +26,18 @@ class Fault:
     """Do what was asked, and lose the answer."""
 
 
-class Faulty:
-    """What serves, whatever it is: any client can use it."""
+class Faulty(Threaded):
+    """What ends calls as a test wants."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[tuple[str, Any, dict[str, str]]] = []
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._server: grpc.aio.Server | None = None
-        self.port = 0
-
-    def start(self) -> None:
-        """Serve; on the port of before, if there was one."""
-        if not self._thread.is_alive():
-            self._thread.start()
-        self._run(self._start())
-
-    def stop(self) -> None:
-        """Stop serving, as a gateway that dies: connections are cut."""
-        self._run(self._stop())
-
-    def close(self) -> None:
-        """Stop for good."""
-        self.stop()
-        self._run(self._drain())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def requests(self, method: str) -> list[Any]:
         """Give the requests a method has had."""
         return [request for name, request, _ in self.calls if name == method]
-
-    def _register(self, server: grpc.aio.Server) -> None:
-        """Add what is served."""
-        raise NotImplementedError
 
     def _call(self, name: str, request: Any, context: Any) -> "_Call":
         return _Call(self, name, request, context)
@@ -76,27 +46,6 @@ class Faulty:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _start(self) -> None:
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        self._register(server)
-        self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
-        await server.start()
-        self._server = server
-
-    async def _stop(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            await server.stop(0)
-
-    async def _drain(self) -> None:
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    def _run(self, work: Coroutine[Any, Any, Value]) -> Value:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
 
 class _Call:
