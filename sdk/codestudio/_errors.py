@@ -272,7 +272,9 @@ BY_CODE: Mapping[str, type[CodeStudioError]] = {
 }
 """Codes that have a class of their own, or none that their name tells."""
 
-# An error inside a message carries no status, but codes end as the status does.
+_STATUSES = {status.value[0]: status for status in BY_STATUS}
+
+# Older services send no status inside a message, but codes end as the status does.
 _BY_ENDING: Mapping[str, type[CodeStudioError]] = {
     **{kind.default_code: kind for kind in BY_STATUS.values()},
     "EXISTS": AlreadyExists,
@@ -304,6 +306,7 @@ def from_detail(
     trace_id: str = "",
 ) -> CodeStudioError:
     """Make the exception for an error as the services send it."""
+    status = status or _STATUSES.get(detail.status)
     return class_of(detail.code, status)(
         detail.message,
         code=detail.code,

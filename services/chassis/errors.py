@@ -251,4 +251,5 @@ def to_detail(error: BaseException) -> error_pb2.ErrorDetail:
             error_pb2.FieldViolation(field=one.field, description=one.description)
             for one in known.violations
         ],
+        status=known.status.value[0],
     )

@@ -109,6 +109,7 @@ def envelope(error: errors.DomainError, status: int) -> web.Response:
     for name in ("metadata", "violations"):
         if not body["error"][name]:
             del body["error"][name]
+    del body["error"]["status"]  # HTTP has its own
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="codestudio"'

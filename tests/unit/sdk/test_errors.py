@@ -77,8 +77,20 @@ def test_broken_connections(streaming: bool) -> None:
     ],
 )
 def test_in_band(code: str, kind: type[codestudio.CodeStudioError]) -> None:
-    """An error inside a message has no status; its code tells the class."""
+    """An error inside a message of an older service has no status; its code tells the class."""
     assert type(_errors.from_detail(error_pb2.ErrorDetail(code=code))) is kind
+
+
+def test_in_band_with_a_status() -> None:
+    """Whatever the code ends in."""
+    for status, code, kind in (
+        (14, "LOG_LOST", codestudio.Unavailable),
+        (9, "EPOCH_MISMATCH", codestudio.FailedPrecondition),
+        (8, "QUOTA_EXCEEDED", codestudio.QuotaExceeded),
+        (99, "INSTANCE_NOT_FOUND", codestudio.NotFound),
+    ):
+        detail = error_pb2.ErrorDetail(code=code, status=status)
+        assert type(_errors.from_detail(detail)) is kind
 
 
 def test_detail_is_found_among_others() -> None:

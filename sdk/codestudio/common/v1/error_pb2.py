@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n codestudio/common/v1/error.proto\x12\x14\x63odestudio.common.v1\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xb8\x02\n\x0b\x45rrorDetail\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\x03 \x01(\t\x12\x11\n\ttimestamp\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0f\n\x07service\x18\x06 \x01(\t\x12\x13\n\x0binstance_id\x18\x07 \x01(\t\x12\x41\n\x08metadata\x18\x08 \x03(\x0b\x32/.codestudio.common.v1.ErrorDetail.MetadataEntry\x12\x38\n\nviolations\x18\t \x03(\x0b\x32$.codestudio.common.v1.FieldViolation\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\rErrorResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x30\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetail\x12\x10\n\x08trace_id\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n codestudio/common/v1/error.proto\x12\x14\x63odestudio.common.v1\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xc8\x02\n\x0b\x45rrorDetail\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07\x64\x65tails\x18\x03 \x01(\t\x12\x11\n\ttimestamp\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0f\n\x07service\x18\x06 \x01(\t\x12\x13\n\x0binstance_id\x18\x07 \x01(\t\x12\x41\n\x08metadata\x18\x08 \x03(\x0b\x32/.codestudio.common.v1.ErrorDetail.MetadataEntry\x12\x38\n\nviolations\x18\t \x03(\x0b\x32$.codestudio.common.v1.FieldViolation\x12\x0e\n\x06status\x18\n \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\rErrorResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x30\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.codestudio.common.v1.ErrorDetail\x12\x10\n\x08trace_id\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FIELDVIOLATION']._serialized_start=58
   _globals['_FIELDVIOLATION']._serialized_end=110
   _globals['_ERRORDETAIL']._serialized_start=113
-  _globals['_ERRORDETAIL']._serialized_end=425
-  _globals['_ERRORDETAIL_METADATAENTRY']._serialized_start=378
-  _globals['_ERRORDETAIL_METADATAENTRY']._serialized_end=425
-  _globals['_ERRORRESPONSE']._serialized_start=427
-  _globals['_ERRORRESPONSE']._serialized_end=527
+  _globals['_ERRORDETAIL']._serialized_end=441
+  _globals['_ERRORDETAIL_METADATAENTRY']._serialized_start=394
+  _globals['_ERRORDETAIL_METADATAENTRY']._serialized_end=441
+  _globals['_ERRORRESPONSE']._serialized_start=443
+  _globals['_ERRORRESPONSE']._serialized_end=543
 # @@protoc_insertion_point(module_scope)
