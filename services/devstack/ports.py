@@ -1,6 +1,8 @@
 """The ports of a stack: one table, one offset, and who is in the way."""
 
+import collections
 import dataclasses
+import itertools
 import random
 import socket
 from collections.abc import Iterable, Mapping
@@ -50,6 +52,15 @@ _EPHEMERAL_START = 32768
 # Web ports looked at when choosing an offset for tests: more instances than a test starts.
 _WEB_PORTS_CHECKED = 20
 
+# Between the ports of stacks at any offset that is chosen freely, beside their instances' web
+# ports, and not among the outgoing ones: what is free there stays free until somebody listens.
+_APART = tuple(port for port in range(16_000, 27_000) if port % 10)
+_turns = itertools.count(random.SystemRandom().randrange(len(_APART)))
+
+# The ports given last are claimed by UDP sockets, which are in no server's way and end with us.
+_CLAIMS = 200
+_claims: collections.deque[socket.socket] = collections.deque()
+
 
 class PortsTakenError(Exception):
     """A port of the plan is in use; the message names each with its holder and the way out."""
@@ -57,6 +68,10 @@ class PortsTakenError(Exception):
 
 class NoFreeOffsetError(Exception):
     """No offset leaves all ports free."""
+
+
+class NoFreePortError(Exception):
+    """Every port there is to give is in use."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +142,24 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def any_free_port() -> int:
-    """Give a loopback port that is free now, chosen by the system."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Give a loopback port that is free, and that nobody else is given while this process runs.
+
+    Raises NoFreePortError when there is none.
+    """
+    for _ in _APART:
+        port = _APART[next(_turns) % len(_APART)]
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind((LOOPBACK, port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        if len(_claims) > _CLAIMS:
+            _claims.popleft().close()
+        if is_free(port):
+            return port
+    raise NoFreePortError("no port is free")
 
 
 def taken(table: Mapping[str, int]) -> list[Taken]:

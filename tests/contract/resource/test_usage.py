@@ -1,5 +1,6 @@
 """Usage over time, of stopped instances, and after a restart of the service."""
 
+import json
 from typing import Any
 
 import grpc
@@ -90,11 +91,16 @@ async def test_one_that_never_ran_uses_nothing(calls: Calls) -> None:
         assert code is grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_restart_of_the_service_loses_no_history(calls: Calls) -> None:
+async def test_a_restart_of_the_service_loses_no_history(calls: Calls, valkey: Valkey) -> None:
     """The next life has the samples of this one, and a gap for the time in between."""
     await start(calls, "red")
-    before = await history(calls, "red", 3)
-    await calls.restart()
+    shown = await history(calls, "red", 3)
+    await calls.stop()
+    async with redis.asyncio.Redis.from_url(valkey.url) as client:
+        saved = await client.lrange("usage_history:red", 0, -1)
+    before = [round(json.loads(one)[0] * 1000) * 10**6 for one in saved]
+    assert before[: len(shown)] == shown
+    await calls.start()
     after = await history(calls, "red", len(before) + 2)
     assert after[: len(before)] == before
     assert all(time % RESOLUTION == 0 for time in after)

@@ -13,7 +13,7 @@ import pytest
 import redis as sync_redis
 
 from services.chassis import connectors, errors, scripts
-from services.devstack import binaries
+from services.devstack import binaries, ports
 from tests.integration.chassis import parts
 from tests.integration.quota.valkey import Valkey
 
@@ -39,7 +39,7 @@ class Server:
 
 @pytest.fixture
 def nats_port() -> int:
-    return parts.free_port()
+    return ports.any_free_port()
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_nats_is_found_late_and_again(
 
 @pytest.fixture
 def mongo_port() -> int:
-    return parts.free_port()
+    return ports.any_free_port()
 
 
 @pytest.fixture
@@ -178,10 +178,10 @@ async def test_redis_pool_survives_a_restart(keys: parts.Keys, own_valkey: Valke
 
 async def test_a_redis_cluster_takes_the_same_commands(keys: parts.Keys, tmp_path: Path) -> None:
     """One node that owns every slot is a cluster, too."""
-    port = parts.free_port() % 40_000 + 10_000  # its bus listens 10,000 higher
+    port, bus = ports.any_free_port(), ports.any_free_port()
     server = Server(
         *(binaries.valkey_server(), "--port", port, "--bind", "127.0.0.1", "--dir", tmp_path),
-        *("--cluster-enabled", "yes", "--save", ""),
+        *("--cluster-enabled", "yes", "--cluster-port", bus, "--save", ""),
     )
     server.start()
     connector = connectors.Redis(

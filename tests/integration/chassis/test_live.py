@@ -17,6 +17,7 @@ from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from pydantic import Field
 
 from services.chassis import connectors, errors, identity, lifecycle, live, mesh, settings
+from services.devstack import ports
 from tests import counted, logged
 from tests.integration.chassis import parts
 from tests.integration.quota.valkey import Valkey
@@ -197,7 +198,7 @@ async def test_a_bad_configuration_changes_nothing(
 
 async def test_a_config_service_that_is_away_harms_nobody(keys: parts.Keys) -> None:
     """The service starts and goes on without it, and follows again where it stood."""
-    port = parts.free_port()
+    port = ports.any_free_port()
     async with following(keys, port) as followed:
         first = Config()
         async with serving(first, keys, port):
@@ -250,7 +251,7 @@ async def test_a_subscriber_that_fails_is_alone_in_it(
 async def test_metrics_can_be_switched_off(keys: parts.Keys, config: tuple[Config, int]) -> None:
     """And on again, without a restart."""
     told, port = config
-    http_port = parts.free_port()
+    http_port = ports.any_free_port()
     url = f"http://127.0.0.1:{http_port}/metrics"
     async with (
         following(keys, port, http_port=http_port) as followed,

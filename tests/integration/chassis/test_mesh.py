@@ -10,6 +10,7 @@ import pytest
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2, instance_service_pb2_grpc
 
 from services.chassis import context, errors, identity, mesh
+from services.devstack import ports
 from tests.integration.chassis import parts
 
 GET = instance_service_pb2.GetInstanceRequest(id="a")
@@ -139,7 +140,7 @@ async def test_streams_are_read_and_fail_alike(served: parts.Served, caller: mes
 
 async def test_a_mesh_that_is_away_fails_fast(keys: parts.Keys) -> None:
     """UNAVAILABLE at once, not at the deadline; and the channel finds it when it is back."""
-    port = parts.free_port()
+    port = ports.any_free_port()
     settings = parts.configured(
         keys, microservice_name="resource-service", mesh_address=f"127.0.0.1:{port}"
     )

@@ -15,7 +15,7 @@ import pytest
 import redis as sync_redis
 
 from services.chassis import connectors, errors
-from services.devstack import binaries
+from services.devstack import binaries, ports
 from tests import counted
 from tests.integration.chassis import parts
 from tests.integration.quota.valkey import Valkey
@@ -85,11 +85,12 @@ async def test_a_full_pool_waits_and_then_says_so(small: connectors.Redis) -> No
 @pytest.fixture
 def cluster_port(tmp_path: Path) -> Iterator[int]:
     """Run a cluster of one node; gives its port."""
-    port = parts.free_port() % 40_000 + 10_000  # its bus listens 10,000 higher
+    port, bus = ports.any_free_port(), ports.any_free_port()
     server = subprocess.Popen(
         [
             *(binaries.valkey_server(), "--port", str(port), "--bind", "127.0.0.1"),
             *("--dir", tmp_path, "--cluster-enabled", "yes", "--save", ""),
+            *("--cluster-port", str(bus)),
         ],
         stdout=subprocess.DEVNULL,
     )
@@ -193,7 +194,7 @@ async def test_making_a_connection_has_an_end(keys: parts.Keys) -> None:
 @pytest.fixture
 def mongo(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run the Mongo-wire server; gives its address and its process."""
-    port = parts.free_port()
+    port = ports.any_free_port()
     server = subprocess.Popen(
         [
             *(sys.executable, "-m", "nx_27017.nx_27017", "--host", "127.0.0.1"),

@@ -21,7 +21,7 @@ from services.config.keeping import Sources
 from services.config.sections import SCHEMAS
 from services.config.store import Mirror, Revisions
 from services.config.view import View
-from tests.integration.chassis.parts import free_port
+from services.devstack import ports
 from tests.integration.config import dying, rig
 from tests.integration.config.rig import PORT, QUOTA, RESOURCE, SIZE
 
@@ -31,8 +31,8 @@ async def process(
     parts: rig.Parts, point: str
 ) -> AsyncIterator[tuple[rig.Replica, subprocess.Popen[bytes]]]:
     """Run a config service that kills itself at a point."""
-    port = free_port()
-    given = parts.values(port=port, http_port=free_port(), config_resync_seconds=60.0)
+    port = ports.any_free_port()
+    given = parts.values(port=port, http_port=ports.any_free_port(), config_resync_seconds=60.0)
     environment = {name.upper(): str(value) for name, value in given.items()}
     running = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment only
         (sys.executable, "-m", "tests.integration.config.dying", point),

@@ -9,6 +9,7 @@ import pytest
 import redis.asyncio as redis
 from codestudio.instance.v1 import instance_pb2
 
+from services.edge import instances
 from tests import counted
 from tests.integration.edge.conftest import Editor, Tired
 from tests.integration.edge.people import Person
@@ -211,9 +212,15 @@ async def allocate(valkey: Valkey, name: str, port: int) -> None:
 
 
 async def test_open_editors_outlive_the_control_plane(
-    person: Person, api: Api, editor: Editor, door: Door, valkey: Valkey
+    person: Person,
+    api: Api,
+    editor: Editor,
+    door: Door,
+    valkey: Valkey,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With the Instance service dead, open editors go on: sockets, pages, new sockets."""
+    monkeypatch.setattr(instances, "_PAUSE_AFTER_FAILURE", 60.0)
     running(api, editor)
     await allocate(valkey, "a", editor.port)
     await person.sign_in()

@@ -186,6 +186,12 @@ async def test_the_state_is_told_while_the_database_is_away(parts: rig.Parts) ->
     async with rig.replica(parts, cache_seconds=0.01, dependency_timeout=0.5) as service:
         await service.create(id="seen")
         await service.until("seen", "RUNNING")
+        with redis.Redis.from_url(stack.plan.redis_url) as other:
+
+            async def told_to_redis() -> bool:
+                return b"STATE_RUNNING" in (other.get("instance_state:seen") or b"")  # type: ignore[operator]
+
+            await rig.until(told_to_redis, "the state is in Redis")
         before = counted.cache("instance_state")
         os.kill(stack.pid("mongo"), signal.SIGSTOP)
         try:

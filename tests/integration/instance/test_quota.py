@@ -26,9 +26,6 @@ from tests.integration.instance import world
 from tests.integration.quota import rig
 from tests.integration.quota.valkey import Valkey
 
-_DISTANCE = 1.0
-"""Seconds that a reservation takes to the Quota service."""
-
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[Valkey]:
@@ -66,6 +63,8 @@ class SlowWay(world.World):
     def __init__(self, stub: quota_service_pb2_grpc.QuotaServiceAsyncStub) -> None:
         super().__init__()
         self._stub = stub
+        self.near = asyncio.Event()
+        """Until then a reservation is on its way."""
         self.granted: list[str] = []
         """What was reserved, whether or not anybody waited for it."""
 
@@ -76,7 +75,7 @@ class SlowWay(world.World):
         return await asyncio.shield(asyncio.create_task(self._reserve(request)))
 
     async def _reserve(self, request: pb.ReserveQuotaRequest) -> pb.Reservation:
-        await asyncio.sleep(_DISTANCE)
+        await self.near.wait()
         answer = await self._stub.ReserveQuota(request)
         self.granted.append(request.instance_id)
         return answer
@@ -145,7 +144,7 @@ async def test_a_reservation_nobody_waits_for_any_more_is_released(
         call = service.stub.CreateInstance(
             instance_service_pb2.CreateInstanceRequest(config=config),
             metadata=service.metadata,
-            timeout=_DISTANCE / 2 if way == "timed out" else 60,
+            timeout=3 if way == "timed out" else 60,
         )
 
         async def asked() -> bool:
@@ -163,7 +162,7 @@ async def test_a_reservation_nobody_waits_for_any_more_is_released(
             call.cancel()
         with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
             await call
-        assert not outside.granted
+        outside.near.set()
         await instance_rig.until(granted, "the reservation is made")
         await instance_rig.until(free, "it is released", timeout=10)
         assert await service.state("fox") == "GONE"

@@ -32,7 +32,7 @@ class Valkey:
         Args:
             environment: Variables over our own.
         """
-        self.port = self.port or _free_port()
+        self.port = self.port or ports.any_free_port()
         self._process = subprocess.Popen(
             (
                 binaries.valkey_server(),
@@ -76,8 +76,3 @@ def _answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.ConnectionError:  # also while it loads its file
         return False
-
-
-def _free_port() -> int:
-    offset = ports.free_offset()
-    return ports.Ports(offset)["valkey"]

@@ -19,6 +19,7 @@ from codestudio.resource.v1 import workload_service_pb2 as pb
 from codestudio.resource.v1 import workload_service_pb2_grpc
 
 from services.chassis import tokens
+from services.devstack import ports
 from tests.integration.chassis import parts
 from tests.integration.quota.valkey import Valkey
 from tests.integration.resource import rig
@@ -33,11 +34,11 @@ class Service:
         secrets = root / "secrets"
         secrets.mkdir()
         keys = parts.Keys(secrets)
-        self.port = parts.free_port()
+        self.port = ports.any_free_port()
         self.environment = {
             **os.environ,
             "PORT": str(self.port),
-            "HTTP_PORT": str(parts.free_port()),
+            "HTTP_PORT": str(ports.any_free_port()),
             "REDIS_URL": valkey.url,
             "JWKS_FILE": str(keys.jwks),
             "SERVICE_KEY_FILE": str(keys.services_pem),

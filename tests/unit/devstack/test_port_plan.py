@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -59,6 +61,22 @@ def test_a_taken_port_is_one_line_with_cause_and_way_out(listener: int) -> None:
 def test_free_ports_are_accepted() -> None:
     """Ports nobody listens on raise nothing."""
     ports.require_free({"valkey": ports.any_free_port()})
+
+
+def test_a_free_port_is_given_once() -> None:
+    """Neither again nor by another process, and it is none that outgoing connections may take."""
+    given = [ports.any_free_port() for _ in range(300)]
+    assert len(set(given)) == len(given)
+    assert max(given) < 32768
+    assert all(map(ports.is_free, given))
+    first = list(ports._APART).index(given[-50])
+    code = f"""
+from services.devstack import ports
+ports._turns = iter(range({first}, 100_000))
+print(ports.any_free_port())
+"""
+    other = subprocess.run((sys.executable, "-c", code), check=True, capture_output=True, text=True)
+    assert int(other.stdout) not in given
 
 
 def test_a_free_offset_leaves_every_port_free() -> None:
