@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -247,14 +248,26 @@ def _applied(stack: Stack, service: str) -> tuple[float, float]:
     return found[all_of_them], found[promised]
 
 
-async def _quiet(traffic: Traffic, log: Path) -> None:
-    """Wait until calls leave no debug lines: some from before may still be on their way."""
+async def _quiet(client: codestudio.AsyncClient, traffic: Traffic, log: Path) -> None:
+    """Wait until calls of the Quota service leave no debug lines in its log.
+
+    Lines reach it late. So some may be from before, and of the calls looked at all have when a
+    change that was made after them is there.
+    """
     async with asyncio.timeout(scenes.SECONDS):
-        while True:
+        for limit in itertools.count(50):
             size = (await asyncio.to_thread(log.stat)).st_size
             await traffic.more()
+            await client.config.update("quota-service", {"default_quota.instances": limit})
+            while not any(_is_change_to(limit, line) for line in _lines(log, size)):
+                await asyncio.sleep(0.05)
             if not await _logs_debug(log, size):
                 return
+
+
+def _is_change_to(limit: int, line: dict[str, Any]) -> bool:
+    change: str = line.get("changes", {}).get("default_quota.instances", "")
+    return change.endswith(f" -> {limit}")
 
 
 async def _quota(way: Way, people: People, namespace: str) -> quota_service_pb2.Quota:
@@ -308,7 +321,7 @@ async def test_changes_are_in_force_in_running_services(
             lambda: _ranges_are(rest, people, 100),
             lambda: _may_have(rest, people, namespace, base),
         )
-        await _quiet(traffic, log)
+        await _quiet(client, traffic, log)
     for name, (count, promised) in before.items():
         now, in_time = _applied(stack, name)
         assert now - count == in_time - promised >= 2, name
@@ -494,7 +507,12 @@ async def _limit_is(way: Way, people: People, namespace: str, instances: int) ->
 
 async def _logs_debug(log: Path, offset: int) -> bool:
     """Tell whether lines of that level, one for each call, were logged behind a place."""
+    return any(line["level"] == "debug" for line in _lines(log, offset))
+
+
+def _lines(log: Path, offset: int) -> list[dict[str, Any]]:
     with log.open("rb") as lines:
         lines.seek(offset)
-        whole = [line for line in lines if line.startswith(b"{") and line.endswith(b"}\n")]
-    return any(json.loads(line)["level"] == "debug" for line in whole)
+        return [
+            json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}\n")
+        ]
