@@ -32,7 +32,7 @@ async def _open(page: Page, stack: Stack, token: str, path: str) -> None:
     """Sign somebody in by a link that leads to the document, and wait until it is there."""
     async with codestudio.AsyncClient(stack.plan.gateway_url, token=token) as client:
         link = await client.sign_in_link(path)
-    await page.goto(link.url)
+    await page.goto(link.url, wait_until="commit")
     await expect(page.locator(".cm-content")).to_be_visible(timeout=_SECONDS)
     await expect(page.locator("#status")).to_have_text("Live", timeout=_SECONDS)
 
@@ -137,7 +137,7 @@ async def test_a_viewer_is_told_when_there_is_nothing(
         token = people.user("eve", role="viewer")
         async with codestudio.AsyncClient(stack.plan.gateway_url, token=token) as client:
             link = await client.sign_in_link(path)
-        await page.goto(link.url)
+        await page.goto(link.url, wait_until="commit")
         await expect(page.locator("#status")).to_have_class("connection refused", timeout=_SECONDS)
         await expect(page.locator(".cm-content")).to_have_count(0)
 
