@@ -237,9 +237,10 @@ class Changes:
         )
         told = _event(record.name, record.revision, actor, deleted=last.deleted)
         told.timestamp.FromDatetime(last.time)
-        await self._publish(subject, told, f"{identity}:{subject}:{last.sequence}")
+        # Before it is told: who is told finds it there.
         if actor.source:
             await self._states.changed(actor.source, _last_change(record, actor, last))
+        await self._publish(subject, told, f"{identity}:{subject}:{last.sequence}")
 
     async def _publish(self, subject: str, told: pb.SubscribeResponse, message_id: str) -> None:
         await self._stream.ensure()
