@@ -1,14 +1,12 @@
 """Whoever is editing goes on editing while the control plane dies and comes back."""
 
-import os
-import signal
 import time
 
 import codestudio
 import pytest
 
 from services.devstack.stack import Stack
-from tests import browser
+from tests import browser, programs
 from tests.chaos import truths
 
 pytestmark = [
@@ -34,7 +32,7 @@ async def test_session_survives(stack: Stack, client: codestudio.AsyncClient) ->
             if moment == "during ":
                 since = time.monotonic()
                 for service in ("instance", "resource", "quota", "edge"):
-                    os.kill(stack.pid(service), signal.SIGKILL)
+                    programs.kill(stack, service)
             if moment == "after":
                 await truths.healed(stack, client, {instance.id: "RUNNING"}, since)
             await browser.type_and_save(page, moment)

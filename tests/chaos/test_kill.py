@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -13,6 +11,7 @@ import psutil
 import pytest
 
 from services.devstack.stack import Stack
+from tests import programs
 from tests.chaos import truths
 
 PROGRAMS = ("instance", "resource", "quota", "edge", "envoy", "valkey", "nats", "mongo")
@@ -24,7 +23,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.editor, pytest.mark.timeout(300)]
 
 
 def _kill(stack: Stack, program: str) -> float:
-    os.kill(stack.pid(program), signal.SIGKILL)
+    programs.kill(stack, program)
     return time.monotonic()
 
 

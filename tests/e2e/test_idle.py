@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from playwright.async_api import Page, expect
 
 from services.devstack import editor, ports
 from services.devstack.stack import Stack
-from tests import browser
+from tests import browser, programs
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -284,7 +283,7 @@ async def test_a_restart_restarts_the_clock(quick: Stack, client: codestudio.Asy
     async with made(client, "restarted", idle=LONGER) as (instance,):
         for service in ("instance", "resource"):
             await reason(instance, "IdleWarning", seconds=LONGER + SLOW)
-            os.kill(quick.pid(service), signal.SIGKILL)
+            programs.kill(quick, service)
             await asyncio.to_thread(quick.wait_healthy, timeout=SLOW)
             await refreshed(instance)
             await reason(instance, "ClockRestarted")

@@ -28,6 +28,7 @@ from services.collaboration import app
 from services.collaboration.settings import CollaborationSettings
 from services.devstack import credentials
 from services.devstack.stack import Stack
+from tests import programs
 from tests.integration.collaboration.editor import OPTIONS, Editor
 
 FAST = {
@@ -38,6 +39,9 @@ FAST = {
     "heartbeat_seconds": 1.0,
     "quiet_seconds": 0.5,
 }
+
+NOTHING_COMMITTED = {"commit_quiet_seconds": 3600.0, "commit_busy_seconds": 3600.0}
+"""For a replica with little room: to commit other tests' documents it would load them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +202,7 @@ async def replica(parts: Parts, **over: Any) -> AsyncIterator[Replica]:
 @contextlib.contextmanager
 def hanging(stack: Stack, program: str) -> Iterator[None]:
     """Have a program of a stack say nothing; what it is sent meanwhile, it takes after that."""
-    pid = stack.pid(program)
+    pid = programs.pid(stack, program)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
-import os
-import signal
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from codestudio.collaboration.v1 import collaboration_service_pb2 as pb
 from services.chassis import authentication
 from services.collaboration import standing
 from services.devstack.stack import Stack
+from tests import programs
 from tests.integration.collaboration import fleet, rig
 from tests.integration.collaboration.fleet import Fleet, Listener, Member
 
@@ -207,7 +206,7 @@ async def test_who_follows_a_project_is_told_as_long_as_the_token_holds(
     member: Member, parts: rig.Parts
 ) -> None:
     """A subscription of no instance ends with the token it was opened with, saying so."""
-    token = parts.token("ada", lifetime=2 - authentication.LEEWAY)
+    token = parts.token("ada", lifetime=4 - authentication.LEEWAY)
     metadata = (("authorization", f"Bearer {token}"),)
     request = pb.SubscribeRequest(project=parts.project)
     stream = member.stub.Subscribe(request, metadata=metadata)
@@ -462,7 +461,7 @@ async def test_messages_survive_the_death_of_nats(instances: Fleet, infrastructu
             while len(sent) < count:
                 assert not writing.done() or writing.result() is None
                 await asyncio.sleep(0.02)
-            os.kill(infrastructure.pid("nats"), signal.SIGKILL)
+            programs.kill(infrastructure, "nats")
         await asyncio.wait_for(writing, 90)
         for listener in (one, other):
             await listener.heard(120, timeout=60)

@@ -22,6 +22,7 @@ from codestudio.collaboration.v1 import (
 
 from services.devstack import ports
 from services.devstack.stack import Stack
+from tests import programs
 from tests.integration.collaboration import rig
 from tests.integration.collaboration.editor import OPTIONS, Editor
 
@@ -101,6 +102,13 @@ async def typing(stack: Stack, name: document_pb2.DocumentName) -> AsyncIterator
             await typist.editor.stop()
 
 
+async def heard(typists: list[Typist]) -> None:
+    """Wait until some words of each are acknowledged."""
+    async with asyncio.timeout(60):
+        while not all(one.acknowledged for one in typists):
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     "victims",
     [
@@ -119,9 +127,9 @@ async def test_kill_in_the_middle_of_typing(stack: Stack, victims: tuple[str, ..
         stop = asyncio.Event()
         work = [asyncio.create_task(one.type(stop)) for one in typists]
         await asyncio.sleep(1.0)
-        assert all(one.acknowledged for one in typists)
+        await heard(typists)
         for victim in victims:
-            os.kill(stack.pid(victim), signal.SIGKILL)
+            programs.kill(stack, victim)
         await asyncio.sleep(3.0)
         stop.set()
         await asyncio.gather(*work)
@@ -161,10 +169,11 @@ async def test_acknowledged_is_stored(
     name = document_pb2.DocumentName(project=rig.new_project(), path="a.txt")
     async for typists in typing(stack, name):
         work = [asyncio.create_task(one.type(asyncio.Event())) for one in typists]
+        await heard(typists)
         await asyncio.sleep(random.uniform(1.0, 2.5))
-        pids = [stack.pid(victim) for victim in victims]
+        pids = [programs.pid(stack, victim) for victim in victims]
         if hanging:
-            os.kill(stack.pid("nats"), signal.SIGSTOP)
+            os.kill(programs.pid(stack, "nats"), signal.SIGSTOP)
             await asyncio.sleep(hanging)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)

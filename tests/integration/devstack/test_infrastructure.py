@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import redis
 
 from services.devstack import ports, processes, waiting
 from services.devstack.stack import Stack
+from tests import programs
 
 HEAL_SECONDS = 15.0
 
@@ -39,12 +39,6 @@ def stack(build: Callable[[], Stack]) -> Stack:
     running = build()
     assert running.up()
     return running
-
-
-def _kill(stack: Stack, program: str) -> int:
-    victim = stack.pid(program)
-    os.kill(victim, signal.SIGKILL)
-    return victim
 
 
 def _until(condition: Callable[[], bool], what: str, timeout: float = HEAL_SECONDS) -> None:
@@ -73,7 +67,7 @@ def spawn() -> Iterator[Callable[[str], psutil.Process]]:
 @pytest.mark.parametrize("program", ["valkey", "nats", "mongo"])
 def test_a_killed_program_comes_back(stack: Stack, program: str) -> None:
     """A program ended by kill -9 is followed by a new, healthy process within seconds."""
-    victim = _kill(stack, program)
+    victim = programs.kill(stack, program)
     _until(lambda: stack.pid(program) not in (0, victim), f"{program} has a new process")
     stack.wait_healthy([program], HEAL_SECONDS)
 
@@ -81,7 +75,7 @@ def test_a_killed_program_comes_back(stack: Stack, program: str) -> None:
 def test_a_program_killed_again_and_again_is_never_given_up(stack: Stack) -> None:
     """Death right after every start delays the next start, and never ends the trying."""
     for _ in range(4):
-        victim = _kill(stack, "valkey")
+        victim = programs.kill(stack, "valkey")
         _until(lambda v=victim: stack.pid("valkey") not in (0, v), "valkey has a new process")
     stack.wait_healthy(["valkey"], HEAL_SECONDS)
 
@@ -96,7 +90,7 @@ def test_acknowledged_data_outlives_kill_and_restart(
     with pymongo.MongoClient[dict[str, object]](url, directConnection=True) as mongo:
         mongo["codestudio"]["things"].insert_one({"_id": "kept"})
     for program in ("valkey", "mongo"):
-        _kill(stack, program)
+        programs.kill(stack, program)
         stack.wait_healthy([program], HEAL_SECONDS)
     assert stack.down()
     again = build()

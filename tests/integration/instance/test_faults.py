@@ -12,7 +12,7 @@ import redis
 from codestudio.common.v1 import error_pb2
 from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 
-from tests import counted
+from tests import counted, programs
 from tests.integration.instance import rig, world
 
 
@@ -193,7 +193,8 @@ async def test_the_state_is_told_while_the_database_is_away(parts: rig.Parts) ->
 
             await rig.until(told_to_redis, "the state is in Redis")
         before = counted.cache("instance_state")
-        os.kill(stack.pid("mongo"), signal.SIGSTOP)
+        database = programs.pid(stack, "mongo")
+        os.kill(database, signal.SIGSTOP)
         try:
             await asyncio.sleep(0.05)  # what is in memory is too old by now
             status = instance_service_pb2.GetInstanceStatusRequest(id="seen")
@@ -220,4 +221,4 @@ async def test_the_state_is_told_while_the_database_is_away(parts: rig.Parts) ->
             found = counted.cache("instance_state") - before
             assert found == {"hit": 2, "miss": 1, "error": 1}
         finally:
-            os.kill(stack.pid("mongo"), signal.SIGCONT)
+            os.kill(database, signal.SIGCONT)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
-import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +15,7 @@ from codestudio.instance.v1 import instance_pb2, instance_service_pb2
 
 from services.chassis import cancellation
 from services.instance import stream
+from tests import programs
 from tests.integration.instance import rig
 
 STOPPED = instance_pb2.DESIRED_STATE_STOPPED
@@ -203,7 +202,7 @@ async def test_a_watch_survives_a_killed_nats(service: rig.Replica, watch: Any) 
     for number in range(3):
         name = f"storm-{number}"
         await service.create(id=name)
-        os.kill(stack.pid("nats"), signal.SIGKILL)
+        programs.kill(stack, "nats")
         await service.until(name, "RUNNING")
         await service.stop(name)
         await service.until(name, "STOPPED")
@@ -222,7 +221,7 @@ async def test_a_killed_store_loses_nothing(service: rig.Replica, watch: Any) ->
         for number in range(8):
             name = f"{program}-{number}"
             if number == 4:
-                os.kill(stack.pid(program), signal.SIGKILL)
+                programs.kill(stack, program)
             try:
                 await service.create(id=name)
                 acknowledged.append(name)
