@@ -37,14 +37,17 @@ def installed(**over: str) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def node(folder: Path, url: str, room: str, token: str = "") -> AsyncIterator[Node]:
-    """Start an editor."""
+async def node(
+    folder: Path, url: str, room: str, token: str = "", *, connect: bool = True
+) -> AsyncIterator[Node]:
+    """Start an editor; one that does not connect by itself does when it is told `online`."""
     process = await asyncio.create_subprocess_exec(
         binaries.node(),
         _SCRIPT.name,
         url,
         room,
         token,
+        *(() if connect else ("offline",)),
         cwd=folder,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

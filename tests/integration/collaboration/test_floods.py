@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import statistics
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,20 @@ from tests.integration.collaboration.editor import Editor, Request
 from tests.integration.collaboration.process import process
 
 _ROOT = Path(__file__).parents[3]
-_SECONDS = 2.0
 _RATE, _BURST = 20, 100
 """Messages a second, and at once, that a connection may send for the shares set here."""
 _LATENCY = 1.0
-"""Seconds until everybody has an edit, whatever others send. Alone it is a thousandth."""
+"""Seconds that an edit may take longer to get to everybody where others flood the service, than
+where they are as busy by themselves. Alone it is a thousandth of one."""
+_LEAST = _BURST // 4
+"""Messages that get through of each flood."""
+_EXCHANGES = 20
+_FLOODS = (
+    ("updates", "user"),
+    ("updates", "viewer"),
+    ("awareness", "viewer"),
+    ("joins", "viewer"),
+)
 _MEMORY = 64 * 1024**2
 
 
@@ -31,37 +42,20 @@ async def test_floods_harm_nobody(parts: rig.Parts) -> None:
     """Edits, cursors and requests for the state, by editors and viewers at once.
 
     Each gets through as fast as its share allows and no faster, what a viewer may not do is
-    refused with a typed error, and the others' edits are there within a bound all the while.
+    refused with a typed error, and the others' edits are there about as soon as beside programs
+    that are as busy, and have nothing to do with the service.
     """
     shares = {"connection_share": 0.002, "connection_credit": 0.01}
     async with process(parts, **shares) as (running, service):
         await service.open("a.txt", "")
         async with service.editor("a.txt") as ada, service.editor("a.txt", user="bob") as bob:
-            await exchanged(ada, bob, 0)
+            await exchanged(ada, bob)
+            beside, _ = await flooded(parts, "", ada, bob)
             memory = running.memory()
-            floods = {
-                (kind, role): asyncio.create_task(flooding(parts, service.live_address, kind, role))
-                for kind, role in (
-                    ("updates", "user"),
-                    ("updates", "viewer"),
-                    ("awareness", "viewer"),
-                    ("joins", "viewer"),
-                )
-            }
-            took = []
-            while not all(each.done() for each in floods.values()):
-                took.append(await exchanged(ada, bob, len(took) + 1))
-                await asyncio.sleep(0.1)  # faster than people type, within the share
-            told = {of: each.result() for of, each in floods.items()}
+            took, told = await flooded(parts, service.live_address, ada, bob)
             assert running.memory() - memory < _MEMORY
-            assert len(took) > 10
-            assert max(took) < _LATENCY
-            cursors = [
-                one.clock
-                for update in bob.awareness
-                for one in awareness.read(update)
-                if one.client == flooder.CLIENT
-            ]
+            assert slow(took) < slow(beside) + _LATENCY
+            cursors = clocks(bob)
         assert told["updates", "viewer"]["error"] == "READ_ONLY"
         seconds = max(each["seconds"] for each in told.values())
         for count in (
@@ -69,7 +63,7 @@ async def test_floods_harm_nobody(parts: rig.Parts) -> None:
             max(cursors),
             told["joins", "viewer"]["joined"],
         ):
-            assert _BURST / 4 < count < _BURST + 2 * _RATE * seconds
+            assert _LEAST <= count < _BURST + 2 * _RATE * seconds
 
 
 async def test_answers_nobody_reads(service: rig.Replica) -> None:
@@ -80,9 +74,11 @@ async def test_answers_nobody_reads(service: rig.Replica) -> None:
     for channel in range(1, joins + 1):
         join = collaborate_pb2.Join(name=service.parts.name("a.txt"))
         await call.write(Request(channel=channel, join=join))
-    before = -1.0
-    while before != (before := clients()):
-        await asyncio.sleep(0.3)
+    async with asyncio.timeout(30):
+        before = 0.0
+        while not before or before != clients():
+            before = clients()
+            await asyncio.sleep(0.3)
     assert 1 <= clients() <= 8
     async with asyncio.timeout(30):
         for _ in range(joins):
@@ -92,27 +88,66 @@ async def test_answers_nobody_reads(service: rig.Replica) -> None:
     call.cancel()
 
 
-async def flooding(parts: rig.Parts, address: str, kind: str, role: str) -> dict[str, Any]:
-    """Run a client that floods; gives what it was answered."""
-    token = parts.token(f"eve-{kind}", role)
-    arguments = (kind, address, token, parts.project, "a.txt", str(_SECONDS))
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", flooder.__name__, *arguments),
-        cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await running.communicate()
-    found: dict[str, Any] = json.loads(said)
-    return found
+async def flooded(
+    parts: rig.Parts, address: str, ada: Editor, bob: Editor
+) -> tuple[list[float], dict[tuple[str, str], dict[str, Any]]]:
+    """Have two edit while clients flood a service, or do as if, where there is no address.
+
+    Gives how long each edit took from one to the other, and what the floods were answered.
+    """
+    floods: dict[tuple[str, str], asyncio.subprocess.Process] = {}
+    for kind, role in _FLOODS:
+        token = parts.token(f"eve-{kind}", role)
+        floods[kind, role] = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", flooder.__name__),
+            *(kind, address, token, parts.project, "a.txt", str(_LEAST)),
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONPATH": str(_ROOT)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+    took: list[float] = []
+    told: dict[tuple[str, str], dict[str, Any]] = {}
+    try:
+        while len(took) < _EXCHANGES or (address and max(clocks(bob), default=0) < _LEAST):
+            took.append(await exchanged(ada, bob))
+            await asyncio.sleep(0.1)  # faster than people type, within the share
+        said = asyncio.gather(*(each.communicate(b"") for each in floods.values()))
+        while not said.done():
+            took.append(await exchanged(ada, bob))
+            await asyncio.sleep(0.1)
+        if address:
+            told = dict(zip(floods, (json.loads(out) for out, _ in said.result()), strict=True))
+    finally:
+        for each in floods.values():
+            if each.returncode is None:
+                each.kill()
+                await each.wait()
+    return took, told
 
 
-async def exchanged(ada: Editor, bob: Editor, number: int) -> float:
+def slow(took: list[float]) -> float:
+    """Give what nine of ten took at most: the machine itself may stop for a while."""
+    return statistics.quantiles(took, n=10)[-1]
+
+
+def clocks(bob: Editor) -> list[int]:
+    """Give the places in the flood of the cursors somebody saw of it."""
+    return [
+        one.clock
+        for update in bob.awareness
+        for one in awareness.read(update)
+        if one.client == flooder.CLIENT
+    ]
+
+
+async def exchanged(ada: Editor, bob: Editor) -> float:
     """Have one edit and the other see it; gives how long that took."""
     began = time.monotonic()
-    ada.insert(0, f"<{number}>")
+    mark = f"<{uuid.uuid4()}>"
+    ada.insert(0, mark)
     # Not always first: who floods begins at the beginning too, maybe in the same moment.
-    await bob.until(lambda: f"<{number}>" in bob.text)
+    await bob.until(lambda: mark in bob.text)
     return time.monotonic() - began
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import subprocess
 from collections.abc import AsyncIterator
@@ -24,7 +25,8 @@ from tests.integration.instance.rig import until
 
 QUICK = {
     "commit_quiet_seconds": 0.6,
-    "commit_together_seconds": 0.3,
+    # Longer than until they are quiet: whatever is not committed yet is waited for.
+    "commit_together_seconds": 5.0,
     "commit_every": 0.1,
     "commit_lease": 1.0,
     "changes_every": 0.05,
@@ -89,6 +91,19 @@ async def write(service: rig.Replica, path: str, user: str, text: str) -> None:
         await editor.stored()
 
 
+@contextlib.asynccontextmanager
+async def committed_at_once(parts: rig.Parts) -> AsyncIterator[None]:
+    """Have no commit made meanwhile, however long that is: another holds the project."""
+    async with redis.Redis.from_url(parts.stack.plan.redis_url) as client:
+        held = leases.Lease(client, f"lease:repository:default/{parts.project}", ttl=60)
+        while not await held.try_acquire():
+            await asyncio.sleep(0.01)
+        try:
+            yield
+        finally:
+            await held.release()
+
+
 @pytest.fixture
 async def patient(parts: rig.Parts) -> AsyncIterator[rig.Replica]:
     """A replica that waits long enough for three to write one after the other, however busy."""
@@ -123,7 +138,7 @@ async def test_a_text_that_is_the_same_again_is_no_commit(service: rig.Replica) 
     """What was typed and taken back leaves no trace, and nobody is named for it later."""
     await service.open("a", "one")
     await committed(service, {"a": "one"})
-    async with service.editor("a", user="eve") as editor:
+    async with committed_at_once(service.parts), service.editor("a", user="eve") as editor:
         editor.insert(0, "x")
         await editor.stored()
         editor.delete(0, 1)
@@ -159,8 +174,9 @@ async def test_a_document_that_is_never_quiet_is_committed_too(parts: rig.Parts)
 
 async def test_revisions_are_listed_and_read(service: rig.Replica) -> None:
     """In pages, newest first, of a project or of one path; a revision gives its text."""
-    await service.open("a", "0")
-    await service.open("b", "0")
+    async with committed_at_once(service.parts):
+        await service.open("a", "0")
+        await service.open("b", "0")
     await committed(service, {"a": "0", "b": "0"})
     text = "0"
     for number in (1, 2, 3):
@@ -250,12 +266,13 @@ async def test_a_revision_is_brought_back_live(service: rig.Replica) -> None:
         editor.received.clear()
         request = pb.RestoreRevisionRequest(name=service.parts.name("a"), revision_id=first.id)
         bob = service.as_user("bob")
-        restored = await service.stub.RestoreRevision(request, metadata=bob, timeout=20)
-        assert restored.text == "".join(lines)
-        await editor.until(lambda: editor.text == "".join(lines))
-        assert sum(map(len, editor.received)) < 300
-        editor.insert(0, "on\n")
-        await editor.stored()
+        async with committed_at_once(service.parts):
+            restored = await service.stub.RestoreRevision(request, metadata=bob, timeout=20)
+            assert restored.text == "".join(lines)
+            await editor.until(lambda: editor.text == "".join(lines))
+            assert sum(map(len, editor.received)) < 300
+            editor.insert(0, "on\n")
+            await editor.stored()
     await committed(service, {"a": "on\n" + "".join(lines)})
     (newest, *_) = await revisions(service)
     assert {one.subject for one in newest.authors} == {"bob", "eve"}
@@ -263,8 +280,9 @@ async def test_a_revision_is_brought_back_live(service: rig.Replica) -> None:
 
 async def test_a_deleted_document_goes_and_can_be_brought_back(service: rig.Replica) -> None:
     """Its deletion is a revision of whoever did it; restored, it is there again for all."""
-    await service.open("a", "one")
-    await service.open("b", "stays")
+    async with committed_at_once(service.parts):
+        await service.open("a", "one")
+        await service.open("b", "stays")
     await committed(service, {"a": "one", "b": "stays"})
     (first,) = await revisions(service)
     name = service.parts.name("a")
@@ -345,8 +363,9 @@ async def test_a_large_text_is_brought_back(service: rig.Replica) -> None:
 
 async def test_what_cannot_be_had(service: rig.Replica) -> None:
     """Each refusal has its own code and names what it is about."""
-    await service.open("a", "1")
-    await service.open("c", "1")
+    async with committed_at_once(service.parts):
+        await service.open("a", "1")
+        await service.open("c", "1")
     await committed(service, {"a": "1", "c": "1"})
     (first,) = await revisions(service)
     await service.open("b", "1")

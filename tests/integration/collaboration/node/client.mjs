@@ -5,13 +5,14 @@ import WebSocket from "ws";
 import { WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
 
-const [url, room, token] = process.argv.slice(2);
+const [url, room, token, offline] = process.argv.slice(2);
 const doc = new Y.Doc();
 const text = doc.getText("content");
 const closes = [];
 const provider = new WebsocketProvider(url, room, doc, {
   WebSocketPolyfill: WebSocket,
   disableBc: true,
+  connect: !offline,
   params: token ? { token } : {},
   maxBackoffTime: 200,
 });
@@ -54,7 +55,10 @@ const orders = {
   },
   reconnecting: () => provider.shouldConnect,
   offline: () => provider.disconnect(),
-  online: () => provider.connect(),
+  online: ({ token: newer }) => {
+    if (newer) provider.params = { token: newer };
+    provider.connect();
+  },
   quit: () => setTimeout(() => process.exit(0), 10),
 };
 
