@@ -8,6 +8,7 @@ import codestudio
 from codestudio._folder.folder import Folder
 from codestudio._folder.owner import Told
 from codestudio._folder.project import ClientProject
+from codestudio._folder.rules import OWN
 
 from tests.integration.sdk.desk import Desk
 
@@ -86,6 +87,19 @@ async def until(met: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not met():
             await asyncio.sleep(0.02)
+
+
+def whole(text: str, wanted: set[str], *roots: Path) -> bool:
+    """Tell whether a text has all lines that were saved, but for what killed runs set aside.
+
+    A run that is killed while it looks at a save that came in the last moment leaves that to the
+    next one, which keeps it beside the folder: of each such file one line may be missing.
+    """
+    missing = wanted - set(text.splitlines())
+    kept = [
+        set(file.read_text().splitlines()) for root in roots for file in root.glob(f"{OWN}/left/*")
+    ]
+    return len(missing) <= len(kept) and missing <= set().union(*kept)
 
 
 Two = tuple[Side, Side]

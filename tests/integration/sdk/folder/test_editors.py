@@ -34,7 +34,7 @@ async def test_editors(two: Two) -> None:
 
 
 @vim.needs_vim
-async def test_formatters(two: Two) -> None:
+async def test_formatters(two: Two, desk: Desk) -> None:
     """A formatter rewrites the file on one side while vim edits it on the other, at the same time.
 
     Formatted text stays so, and whatever was typed meanwhile is in both, once.
@@ -51,6 +51,8 @@ async def test_formatters(two: Two) -> None:
         await vim.edit(other.path("a.py"), f"$s/$/\\rtyped_{n}=( {n} )/")
         assert await ruff.wait() == 0
         await until(lambda n=n: f"typed_{n}" in (one.text("a.py") or ""))
+    # Who formats what is being formatted elsewhere writes the same twice.
+    await until(lambda: one.text("a.py") == other.text("a.py") == desk.text("a.py"))
     ruff = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ruff", "format", "--quiet", "--isolated", "--no-cache", "a.py",
         cwd=other.root,
