@@ -129,6 +129,13 @@ async def test_an_event_that_was_dropped(
     assert await one.end()
 
 
+@pytest.fixture
+def seldom_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody look at all files, which has each that is missing looked at again."""
+    monkeypatch.setattr("codestudio._folder.folder.WALKED", 300.0)
+
+
+@pytest.mark.usefixtures("seldom_walked")
 async def test_a_removal_holds_up_nobody(
     two: Two, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
