@@ -33,7 +33,7 @@ def _new_id(kind: str) -> str:
 
 async def _insist(act: Callable[[], Awaitable[object]]) -> None:
     """Do as a user does: ask again while the answer is that nobody is there."""
-    deadline = time.monotonic() + truths.HEAL_SECONDS
+    deadline = time.monotonic() + truths.heal_seconds()
     while True:
         try:
             await act()

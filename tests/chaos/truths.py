@@ -12,14 +12,15 @@ import redis.asyncio
 
 from services.devstack.stack import Stack
 
-HEAL_SECONDS = 90.0
-"""Within this, everything answers again and every instance is as asked.
-
-The promise is 30 seconds on a machine with nothing else to do; here all programs may start
-together while other tests keep every core busy.
-"""
-
+_HEAL_SECONDS = 30.0
+"""Within this, everything answers again and every instance is as asked, on a machine with nothing
+else to do."""
 _STEP = 0.25
+
+
+def heal_seconds() -> float:
+    """Give what this machine may take to heal now: other tests keep it busy as well."""
+    return _HEAL_SECONDS * (1 + os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 async def healed(
@@ -31,7 +32,7 @@ async def healed(
     """
     wrong = ["never looked"]
     while wrong:
-        if time.monotonic() > since + HEAL_SECONDS:
+        if time.monotonic() > since + heal_seconds():
             raise AssertionError("not healed: " + "; ".join(wrong))
         await asyncio.sleep(_STEP)
         try:

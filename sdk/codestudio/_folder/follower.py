@@ -71,6 +71,8 @@ class Follower:
     def start(self, *, record: Record | None, remote: bool) -> None:
         """Begin: with what is remembered, and whether the project has the document."""
         self._record, self._remote = record, remote
+        if record is not None:
+            self._history = History(record.former)
         self._task = asyncio.create_task(self._run(), name=f"follow {self.path}")
 
     def nudge(self) -> None:
@@ -212,6 +214,8 @@ class Follower:
             if record is not None:
                 # Before anything of others has come, and also if the document is gone.
                 self.base = remembered(disk.text, record, document.text)
+                if self.base != record.base:
+                    self._history.replaced(record.base)
                 if record.confirmed is not None:
                     document.session.resume(record.confirmed)
                 self._owed = document.unstored
@@ -373,7 +377,8 @@ class Follower:
 
     def _record_of(self, document: AsyncDocument) -> Record:
         epoch, state = document.saved()
-        return Record(self.path, epoch, state, self.base, document.session.confirmed)
+        former = self._history.to_remember()
+        return Record(self.path, epoch, state, self.base, document.session.confirmed, former)
 
     async def _set_aside(self, text: str | Path, under: str, why: str) -> None:
         kept = await asyncio.to_thread(self._owner.files.set_aside, self.path, text, under=under)

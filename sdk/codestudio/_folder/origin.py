@@ -9,32 +9,45 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
-from codestudio._folder.records import Record
+from codestudio._folder.records import Former, Record
 from codestudio._live import edits
 
 _MOST = 16
 _BYTES = 4 * 1024**2
 _SECONDS = 900.0
+_REMEMBERED = 128 * 1024
+"""Characters of texts that the next run is told of."""
 
 
 class History:
     """The texts a file had before others' edits were written into it."""
 
-    def __init__(self) -> None:
-        self._texts: deque[tuple[float, str]] = deque(maxlen=_MOST)
+    def __init__(self, remembered: Iterable[Former] = ()) -> None:
+        self._texts = deque(remembered, maxlen=_MOST)
 
     def replaced(self, text: str | None) -> None:
         """Take note that a text stood in the file until now."""
         if text is not None:
-            self._texts.append((time.monotonic(), text))
+            self._texts.append(Former(time.time(), text))
+
+    def to_remember(self) -> tuple[Former, ...]:
+        """Give what the next run is to know, oldest first."""
+        now, size = time.time(), 0
+        newest = []
+        for one in reversed(self._texts):
+            size += len(one.text)
+            if size > _REMEMBERED or now - one.until >= _SECONDS:
+                break
+            newest.append(one)
+        return tuple(reversed(newest))
 
     def origin_of(self, saved: str, current: str) -> str:
         """Tell from which text a saved one was made: what stands in the file, or an older one.
 
         An older text that comes back to the letter was brought back: made from what stands there.
         """
-        now = time.monotonic()
-        recent = [text for when, text in reversed(self._texts) if now - when < _SECONDS]
+        now = time.time()
+        recent = [one.text for one in reversed(self._texts) if now - one.until < _SECONDS]
         kept, size = [current], 0
         for text in recent:
             size += len(text)

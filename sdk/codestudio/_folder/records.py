@@ -19,6 +19,15 @@ from codestudio import _errors
 from codestudio._folder.rules import OWN
 
 
+class Former(NamedTuple):
+    """A text that a file had."""
+
+    until: float
+    """When others' edits took its place, in seconds since 1970."""
+    text: str
+    """The text."""
+
+
 class Record(NamedTuple):
     """What is known of one document."""
 
@@ -32,6 +41,8 @@ class Record(NamedTuple):
     """The text its file had when it was read or written last; None for no file."""
     confirmed: str | None = None
     """The text the server is known to have stored; None where that was not kept."""
+    former: tuple[Former, ...] = ()
+    """Texts its file had before that, oldest first: an editor may still hold one of them."""
 
 
 class Records:
@@ -119,6 +130,8 @@ def _write(record: Record) -> bytes:
     if record.confirmed is not None:
         # Most often the base once more; in the head, where older versions do not look.
         head["confirmed"] = None if record.confirmed == record.base else record.confirmed
+    if record.former:
+        head["former"] = record.former
     body = json.dumps(head).encode() + b"\n" + record.state + base
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
@@ -136,7 +149,8 @@ def _read(kept: Path) -> Record | None:
         confirmed = head.get("confirmed")
         if confirmed is None and "confirmed" in head:
             confirmed = base
-        return Record(head["path"], head["epoch"], rest[:length], base, confirmed)
+        former = tuple(Former(float(until), str(text)) for until, text in head.get("former", ()))
+        return Record(head["path"], head["epoch"], rest[:length], base, confirmed, former)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

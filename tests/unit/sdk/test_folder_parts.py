@@ -15,7 +15,7 @@ from codestudio._folder import refusals
 from codestudio._folder.files import Files, Found
 from codestudio._folder.folder import Folder, Project
 from codestudio._folder.origin import History, remembered
-from codestudio._folder.records import Record, Records
+from codestudio._folder.records import Former, Record, Records
 from codestudio._folder.rules import Rules, path_problem
 
 
@@ -294,6 +294,7 @@ def test_records(tmp_path: Path) -> None:
         Record("d", "e4", b"x\n", "base\n", "base\n"),
         Record("e", "e5", b"x\n", "base\n", "é of\nbefore\n"),
         Record("f", "e6", b"x\n", None, ""),
+        Record("g", "e7", b"x\n", "base\n", None, (Former(0.5, "é of\nold\n"), Former(1.5, ""))),
     ]
     for each in kept:
         records.put(each)
@@ -320,6 +321,20 @@ def test_from_which_text_a_save_was_made() -> None:
     assert history.origin_of("one\n2 of others\nthree!\n", current) == current
     assert history.origin_of(old, current) == current
     assert History().origin_of("anything", current) == current
+
+
+def test_the_next_run_is_told_from_which_texts_a_save_may_be_made() -> None:
+    """The newest, of some size in all; what is older than a quarter of an hour is nobody's."""
+    history = History([Former(time.time() - 1000, "long ago")])
+    for text in ("x" * 100_000, "a" * 20_000, "b" * 100_000):
+        history.replaced(text)
+    told = history.to_remember()
+    assert [one.text[:1] for one in told] == ["a", "b"]
+    current = "b" * 50_000
+    assert History(told).origin_of("a" * 20_001, current) == "a" * 20_000
+    aged = [one._replace(until=one.until - 1000) for one in told]
+    assert History(aged).origin_of("a" * 20_001, current) == current
+    assert History(aged).to_remember() == ()
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,20 @@ async def test_edits_while_nobody_looked(desk: Desk, tmp_path: Path) -> None:
     await other.end()
 
 
+async def test_an_old_buffer_is_saved_while_nobody_looked(two: Two) -> None:
+    """An editor that had the file open all along takes back nothing of what others did."""
+    one, other = two
+    texts = ["1\n2\n3\n", "1\n2 of other\n3\n", "1\n2 of other\n3 of other\n"]
+    for text in texts:
+        other.put("a", text)
+        await until(lambda text=text: one.text("a") == text)
+    await one.settled()
+    assert await one.end()
+    one.put("a", texts[0] + "more\n")
+    await one.begin()
+    await until(lambda: one.text("a") == other.text("a") == texts[-1] + "more\n")
+
+
 async def test_offline(two: Two, desk: Desk) -> None:
     """What is done while the gateway is away is merged when it is back."""
     one, other = two
