@@ -124,8 +124,7 @@ class Rooms:
         if epoch in ("", room.epoch):
             return room
         try:
-            record = await self._store.find(name)
-            if record is not None and record.summary.epoch == epoch:
+            if await self._store.epoch(name) == epoch:
                 raise errors.Unavailable(
                     "DOCUMENT_BUSY",
                     f"{name.path} was begun anew just now, and not everybody has heard of it yet; "

@@ -108,6 +108,11 @@ class Store:
         )
         return str(document["generation"]) if document else ""
 
+    async def epoch(self, name: Name) -> str:
+        """Return the epoch of a document; empty where there is none."""
+        document = await self._mongo.client["documents"].find_one({"_id": name.key}, {"epoch": 1})
+        return str(document["epoch"]) if document else ""
+
     async def create(self, name: Name, epoch: str, snapshot: Snapshot, now: int) -> bool:
         """Create a document unless there is one; whether this did."""
         await self._index()

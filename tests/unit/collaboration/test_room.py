@@ -64,6 +64,16 @@ async def _room(**limits: int) -> AsyncIterator[Room]:
         await room.close()
 
 
+def _rooms() -> tuple[Rooms, Loader]:
+    """Return rooms whose stores nobody has connected to."""
+    settings = CollaborationSettings()
+    log = _log(settings)
+    store = Store(mongo=connectors.Mongo(settings))
+    loader = Loader(store=store, log=log, origin="here", limits=_LIMITS)
+    rooms = Rooms(store=store, log=log, loader=loader, settings=settings, enabled=lambda: True)
+    return rooms, loader
+
+
 def _update(text: str) -> bytes:
     doc: pycrdt.Doc = pycrdt.Doc()
     doc.get("content", type=pycrdt.Text).insert(0, text)
@@ -90,11 +100,7 @@ def _entry(sequence: int, update: bytes, **over: Any) -> Entry:
 
 async def test_no_snapshot_lies_behind_half_an_entry() -> None:
     """Not even when its first part comes while the snapshot waits for its turn."""
-    settings = CollaborationSettings()
-    log = _log(settings)
-    store = Store(mongo=connectors.Mongo(settings))
-    loader = Loader(store=store, log=log, origin="here", limits=_LIMITS)
-    rooms = Rooms(store=store, log=log, loader=loader, settings=settings, enabled=lambda: True)
+    rooms, _ = _rooms()
     async with _room() as room:
         room.holders = 1  # And it wrote nothing: another replica stores what it forgets.
         room.entered(_entry(1, _update("one ")))
@@ -153,9 +159,7 @@ async def test_old_parts_that_load_are_put_together() -> None:
 
 async def test_an_id_is_used_again_only_where_all_that_it_wrote_is_there() -> None:
     """Edits of an id are numbered: a second one of the same number would be taken for the first."""
-    settings = CollaborationSettings()
-    store = Store(mongo=connectors.Mongo(settings))
-    loader = Loader(store=store, log=_log(settings), origin="here", limits=_LIMITS)
+    _, loader = _rooms()
     # Stored before it wrote, and after: of the first it may be that a replica lost the rest.
     before, after = history.seed(""), b""
     async with _room() as room:
@@ -180,11 +184,7 @@ async def test_an_id_is_used_again_only_where_all_that_it_wrote_is_there() -> No
 
 async def test_of_a_room_that_failed_nothing_is_stored_or_remembered() -> None:
     """Its log may be gone, and what it expected may come yet, under an id that is used no more."""
-    settings = CollaborationSettings()
-    log = _log(settings)
-    store = Store(mongo=connectors.Mongo(settings))
-    loader = Loader(store=store, log=log, origin="here", limits=_LIMITS)
-    rooms = Rooms(store=store, log=log, loader=loader, settings=settings, enabled=lambda: True)
+    rooms, loader = _rooms()
     room = _new_room()
     fork = room.fork()
     late = fork.edit([Splice(0, 0, "late")])

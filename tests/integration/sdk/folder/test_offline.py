@@ -50,6 +50,23 @@ async def test_an_old_buffer_is_saved_while_nobody_looked(two: Two) -> None:
     await until(lambda: one.text("a") == other.text("a") == texts[-1] + "more\n")
 
 
+async def test_an_old_buffer_is_saved_after_a_kill(two: Two) -> None:
+    """The run that was killed had written others' edits into the file, and not yet noted that."""
+    one, other = two
+    before, after = "1\n2\n3\n", "1\n2 of other\n3\n"
+    for text in (before, after):
+        other.put("a", text)
+        await until(lambda text=text: one.text("a") == text)
+    await one.settled()
+    assert await one.end()
+    records = Records(one.root)
+    (record,) = records.all()
+    records.put(record._replace(base=before, former=()))
+    await one.begin()
+    one.put("a", before + "more\n")
+    await until(lambda: one.text("a") == other.text("a") == after + "more\n")
+
+
 async def test_offline(two: Two, desk: Desk) -> None:
     """What is done while the gateway is away is merged when it is back."""
     one, other = two
