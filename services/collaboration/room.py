@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from services.chassis import clock, errors
+from services.chassis import errors
 from services.collaboration import awareness, history, measures, segments, ywire
+from services.collaboration.assembly import Assembly
 from services.collaboration.awareness import Refusal
 from services.collaboration.entry import Author, Entry
 from services.collaboration.history import History
@@ -24,11 +25,6 @@ _log = structlog.get_logger(__name__)
 _LOOSE_BYTES = 1024**2
 """Bytes of edits without their predecessors that a document may hold; past it, they go. Clients
 bring them again with what they need."""
-_PARTS_SECONDS = 120.0
-"""How long the parts of a large entry may wait for the rest: then its replica has died."""
-_CLOCKS_DIFFER = 30.0
-"""Seconds by which NATS' clock may be behind ours."""
-
 _CLIENTS_EACH = 16
 """Awareness clients that may speak through one connection: an editor is one."""
 
@@ -101,7 +97,7 @@ class Room:
         own, self._apart_id = (*ids, 0, 0)[:2]
         self._replica = Replica(kept.document(kept.revision, own or None), epoch)
         self._loose = 0
-        self._parts: dict[str, tuple[float, list[Entry]]] = {}
+        self._assembly = Assembly()
         self._expected: dict[str, Receipt] = {}
         self.apart = asyncio.Lock()
         """Held by whoever makes an edit that is to be here only when it is stored: `fork`."""
@@ -143,8 +139,7 @@ class Room:
     @property
     def whole(self) -> bool:
         """Whether no entry is half here: only then may the log be cut behind the newest."""
-        now = self._loop.time()
-        return all(now - since > _PARTS_SECONDS for since, _ in self._parts.values())
+        return self._assembly.whole(self._loop.time())
 
     def stored_text(self) -> str:
         """The text as it is at `revision`."""
@@ -363,7 +358,7 @@ class Room:
         if one.deleted:
             self.fail(deleted(self.name))
             return
-        update = self._assemble(one)
+        update = self._assembly.add(one, self._loop.time())
         if update is None:
             return
         revision = self.history.append(one.sequence, update)
@@ -460,26 +455,6 @@ class Room:
                 stored.apply_update(update)
         self._replica = Replica(stored, self.epoch)
 
-    def _assemble(self, one: Entry) -> bytes | None:
-        """Return an entry's update, when all its parts are here."""
-        # By the log's own time: a room that loads reads old parts and their rest at one moment.
-        for key, (_, parts) in list(self._parts.items()):
-            if (one.time - parts[0].time).total_seconds() > _PARTS_SECONDS:
-                del self._parts[key]
-        if one.parts == 1:
-            return one.update
-        if one.id not in self._parts:
-            if one.part:
-                return None
-            self._parts[one.id] = (self._loop.time() - _waited(one), [])
-        _, parts = self._parts[one.id]
-        if one.part == len(parts):
-            parts.append(one)
-        if len(parts) < one.parts:
-            return None
-        del self._parts[one.id]
-        return b"".join(part.update for part in parts)
-
     def _say(self, changed: list[int]) -> None:
         if changed:
             self.on_awareness(self, changed)
@@ -511,12 +486,6 @@ class Room:
                 subscriber.wake()
             except Exception:  # noqa: BLE001 - one client's trouble; others are to hear all the same
                 _log.exception("client cannot be woken", document=self.name.key)
-
-
-def _waited(one: Entry) -> float:
-    """Return for how long an entry has been stored, at least: it may be found long after."""
-    age = (clock.now() - one.time).total_seconds() - _CLOCKS_DIFFER
-    return max(0.0, min(age, 2 * _PARTS_SECONDS))
 
 
 def _nobody_else(room: Room, clients: list[int]) -> None:
